@@ -1,0 +1,1 @@
+//! Faces: each translates requests into one fleet operation and results into its own wire form.

@@ -1,0 +1,355 @@
+//! The checked configuration, as the rest of the program sees it.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use crate::{
+    drivers::{Pace, Setup},
+    model::{ChassisId, EndpointId, NodeId, Ref, Secret},
+};
+
+/// Everything, checked. Built by `config::load`; swapped whole by a reload.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// The service itself.
+    pub server: Server,
+    /// Accounts and sessions.
+    pub auth: AuthConfig,
+    /// How long callers are kept waiting, and how long states are believed.
+    pub patience: Patience,
+    /// Devices by name.
+    pub endpoints: BTreeMap<EndpointId, Arc<Endpoint>>,
+    /// Enclosures by name.
+    pub chassis: BTreeMap<ChassisId, Arc<Chassis>>,
+    /// Managed servers by name.
+    pub nodes: BTreeMap<NodeId, Arc<Node>>,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    /// Where Redfish is served.
+    pub listen: Vec<SocketAddr>,
+    /// Where the store, the control socket and made certificates live.
+    pub state_dir: PathBuf,
+    /// TLS.
+    pub tls: Tls,
+    /// Listener for `/metrics`, `/healthz`, `/readyz`; without it they are on the main one, behind a login.
+    pub operations_listen: Option<SocketAddr>,
+    /// Serve `/boot/<mac>` to anyone, for firmware that can't log in.
+    pub insecure_open_boot_hints: bool,
+    /// Refuse every write on every endpoint and log what it would have done.
+    pub observe_only: bool,
+    /// Reload when files change (they have to be quiet for a moment first).
+    pub watch: bool,
+    /// Text for people or JSON for machines.
+    pub log_format: LogFormat,
+    /// Filter, in `RUST_LOG` syntax.
+    pub log: String,
+    /// Audit log file; without it, entries go to the normal log with target `audit`.
+    pub audit_file: Option<PathBuf>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::from(([0, 0, 0, 0], 8443))],
+            state_dir: PathBuf::from("/var/lib/rackfish"),
+            tls: Tls::default(),
+            operations_listen: None,
+            insecure_open_boot_hints: false,
+            observe_only: false,
+            watch: true,
+            log_format: LogFormat::Text,
+            log: "info".to_owned(),
+            audit_file: None,
+        }
+    }
+}
+
+/// `[server.tls]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM chain; made in `state_dir` when absent.
+    pub certificate: Option<PathBuf>,
+    /// PEM key.
+    pub key: Option<PathBuf>,
+    /// PEM bundle: clients may log in with a certificate these have signed; its CN is the account's name.
+    pub client_ca: Option<PathBuf>,
+    /// Names and addresses put into a made certificate, besides the host's own.
+    pub names: Vec<String>,
+    /// Serve plain HTTP.
+    pub insecure_plain_http: bool,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[auth]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthConfig {
+    /// A session without a request for that long ends.
+    pub session_timeout: Duration,
+    /// Sessions kept; the one idle for longest makes room for a new one.
+    pub max_sessions: usize,
+    /// Failed logins per minute and source address before answers slow down and then turn into 401 unseen.
+    pub failures_per_minute: u32,
+    /// Shortest password accepted for an account.
+    pub min_password: usize,
+}
+
+impl Default for AuthConfig {
+    fn default() -> Self {
+        Self {
+            session_timeout: Duration::from_mins(30),
+            max_sessions: 10_000,
+            failures_per_minute: 30,
+            min_password: 8,
+        }
+    }
+}
+
+/// `[patience]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patience {
+    /// Longest time an action keeps its client waiting before it becomes a task (202).
+    pub action: Duration,
+    /// A state older than this starts a refresh when it is looked at.
+    pub refresh_after: Duration,
+    /// An `On` older than this is unknown.
+    pub stale_after: Duration,
+    /// An equal command of the same principal joins the one that ended this long ago.
+    pub repeat_window: Duration,
+    /// A machine that was asked to shut down softly may take that long.
+    pub soft_off: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            action: Duration::from_secs(25),
+            refresh_after: Duration::from_secs(5),
+            stale_after: Duration::from_mins(10),
+            repeat_window: Duration::from_secs(10),
+            soft_off: Duration::from_mins(10),
+        }
+    }
+}
+
+/// `[endpoints.NAME]`
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// Its name.
+    pub id: EndpointId,
+    /// The driver's checked settings.
+    pub setup: Arc<dyn Setup>,
+    /// How its worker treats it.
+    pub policy: EndpointPolicy,
+    /// All keys as resolved: equal text means that a reload may leave the endpoint's worker alone.
+    pub fingerprint: String,
+}
+
+/// Keys that every endpoint has, whatever its driver.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndpointPolicy {
+    /// What suits the device, the driver's suggestion with the configuration's changes.
+    pub pace: Pace,
+    /// Whether commands are verified by reading back where the device can tell.
+    pub verify: bool,
+    /// Whether equal reads share one exchange.
+    pub coalesce: bool,
+    /// Commands first, or first come, first served.
+    pub order: Order,
+    /// Whether the device is contacted at start, or only when first needed.
+    pub probe_at_start: bool,
+    /// Refuse every write and log what it would do.
+    pub observe_only: bool,
+    /// Exchanges per second, over a minute's bucket; `None`: as fast as the device answers.
+    pub rate: Option<f64>,
+    /// Failures in a row that open the breaker.
+    pub breaker_failures: u32,
+    /// How long an open breaker waits before it tries the endpoint again; grows to 10 x while it stays dead.
+    pub breaker_cool_down: Duration,
+    /// How long refused credentials are left alone.
+    pub credentials_retry: Duration,
+}
+
+/// Service order of a worker's queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Commands before waiting reads before polls.
+    #[default]
+    Priority,
+    /// First come, first served.
+    Arrival,
+}
+
+impl EndpointPolicy {
+    /// The defaults around a driver's suggestion.
+    pub fn new(pace: Pace) -> Self {
+        Self {
+            pace,
+            verify: true,
+            coalesce: true,
+            order: Order::Priority,
+            probe_at_start: true,
+            observe_only: false,
+            rate: None,
+            breaker_failures: 3,
+            breaker_cool_down: Duration::from_secs(5),
+            credentials_retry: Duration::from_mins(30),
+        }
+    }
+}
+
+/// `[chassis.NAME]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chassis {
+    /// Its name.
+    pub id: ChassisId,
+    /// Redfish `ChassisType` (`Rack`, `Enclosure`, ...).
+    pub kind: String,
+    /// Number of slots, if it has slots.
+    pub slots: Option<u32>,
+    /// For people.
+    pub description: Option<String>,
+    /// Identity, served as given.
+    pub manufacturer: Option<String>,
+    /// Identity, served as given.
+    pub model: Option<String>,
+    /// Identity, served as given.
+    pub serial: Option<String>,
+}
+
+/// `[nodes.NAME]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Its name: the last part of its System's URI.
+    pub id: NodeId,
+    /// The enclosure it sits in.
+    pub chassis: Option<ChassisId>,
+    /// Where in it, from 1.
+    pub slot: Option<u32>,
+    /// The unit that manages the node itself.
+    pub host: Option<Ref>,
+    /// Mains supplies, in the order they are switched on.
+    pub feeds: Vec<Feed>,
+    /// Serial console.
+    pub console: Option<Ref>,
+    /// Further units whose readings are the node's.
+    pub sensors: Vec<Ref>,
+    /// Identification light, if it isn't the host's.
+    pub indicator: Option<Ref>,
+    /// What a boot override does on a host that takes no boot options.
+    pub boot: BootPolicy,
+    /// How the operating system is asked to shut down where the hardware can't.
+    pub shutdown: Option<Hook>,
+    /// What happens when mains come back.
+    pub restore: Restore,
+    /// The controller answers this long after mains came on; a start waits for it.
+    pub controller_ready: Duration,
+    /// For account scopes and host lists.
+    pub groups: Vec<String>,
+    /// What no device tells.
+    pub facts: Facts,
+}
+
+/// One mains supply of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feed {
+    /// Outlet.
+    pub unit: Ref,
+    /// Other nodes hang on it too: switched on at any start, cut only when all of them are off.
+    pub shared: bool,
+    /// Pause after switching it on, before the next feed.
+    pub gap: Duration,
+    /// Least time off before it may be switched on again.
+    pub off_time: Duration,
+}
+
+/// What a boot override means on hardware that takes none.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum BootPolicy {
+    /// Kept, shown, and served at `/boot/<mac>` for whatever steers the node's PXE.
+    #[default]
+    Store,
+    /// As `Store`, and the hook runs before every start.
+    Hook(Hook),
+    /// Not offered.
+    Refuse,
+}
+
+/// Something outside that is run for a node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hook {
+    /// What.
+    pub action: HookAction,
+    /// Given up (and killed) after that long.
+    pub timeout: Duration,
+}
+
+/// The two kinds of hook. `{node}`, `{mac}`, `{target}`, `{mode}`, `{enabled}` are replaced, each within one argument.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HookAction {
+    /// A program and its arguments; never a shell.
+    Command(Vec<String>),
+    /// An HTTP request.
+    Http {
+        /// `GET`, `POST`, `PUT`, ...
+        method: String,
+        /// Where.
+        url: String,
+        /// Sent as it is.
+        body: Option<String>,
+        /// `Authorization` header.
+        authorization: Option<Secret>,
+    },
+    /// A file per MAC in that folder, holding target, mode and enabled as JSON (boot hooks only).
+    Files(PathBuf),
+}
+
+/// Restore policy after mains loss, where no BMC keeps one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Restore {
+    /// Leave it to the PDU and the machine.
+    #[default]
+    Device,
+    /// Start it.
+    AlwaysOn,
+    /// Keep it off.
+    AlwaysOff,
+    /// As it was.
+    LastState,
+}
+
+/// What no device tells: served as it is written here.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[allow(missing_docs)]
+pub struct Facts {
+    pub uuid: Option<uuid::Uuid>,
+    /// Lower case, colons.
+    pub macs: Vec<String>,
+    /// Threads in all.
+    pub cpus: Option<u32>,
+    /// Sockets.
+    pub sockets: Option<u32>,
+    /// `x86_64`, `aarch64`, ... as Ironic writes it.
+    pub cpu_arch: Option<String>,
+    pub cpu_model: Option<String>,
+    pub memory_gib: Option<f64>,
+    pub manufacturer: Option<String>,
+    pub model: Option<String>,
+    pub serial: Option<String>,
+    pub sku: Option<String>,
+    pub part_number: Option<String>,
+    pub asset_tag: Option<String>,
+    pub hostname: Option<String>,
+    pub description: Option<String>,
+    pub bios_version: Option<String>,
+}

@@ -1,0 +1,1 @@
+//! Simulators of devices, over real sockets, with faults to inject.
