@@ -1,3 +1,4 @@
-//! Integration tests: one binary, one module per subject.
+//! Integration tests: one binary, a module for each subject.
 
+mod snmp;
 mod store;
