@@ -122,7 +122,7 @@ async fn on_node(
         Op::Retry => {
             let feeds = config.feeds.iter().map(|feed| &feed.unit);
             for unit in config.host.iter().chain(feeds) {
-                fleet.worker(unit)?.retry().await.map_err(|fault| fleet.endpoint_error(unit, fault))?;
+                fleet.worker(unit)?.retry().await.map_err(|fault| Inner::endpoint_error(unit, fault))?;
             }
             Ok(Outcome::Done)
         }
@@ -178,7 +178,7 @@ async fn on_unit(fleet: &Arc<Inner>, who: &Actor, unit: &Ref, op: Op, fresh: Fre
             if matches!(act, Act::Power(p) if p != crate::model::PowerAct::Off) {
                 for owner in &owners {
                     if let Some(entry) = fleet.nodes.get(owner) {
-                        fleet.admit_start(&entry)?;
+                        Inner::admit_start(&entry)?;
                         entry.lane().forget();
                     }
                 }
@@ -222,7 +222,7 @@ async fn bare(fleet: &Arc<Inner>, unit: &Ref, act: Act) -> Result<Outcome, OpErr
     worker
         .act(&unit.unit, act, clock::now() + COMMAND_PATIENCE)
         .await
-        .map_err(|fault| fleet.endpoint_error(unit, fault))?;
+        .map_err(|fault| Inner::endpoint_error(unit, fault))?;
     if let (Some(on), Some(crate::model::Proof::ReadBack { within })) = (target, caps.map(|caps| caps.proof))
         && worker.config.policy.verify
     {
@@ -257,10 +257,10 @@ async fn observe(fleet: &Arc<Inner>, unit: &Ref, aspect: Aspect, fresh: Fresh) -
         },
         Fresh::Within(within) => within,
     };
-    worker.read(aspect.clone(), &unit.unit, within).await.map_err(|fault| fleet.endpoint_error(unit, fault))?;
+    worker.read(aspect.clone(), &unit.unit, within).await.map_err(|fault| Inner::endpoint_error(unit, fault))?;
     match known(&worker) {
         Some(fact) => Ok(Outcome::Facts(vec![fact])),
-        None => Err(fleet.endpoint_error(unit, Fault::Garbage("the answer did not hold what was asked".to_owned()))),
+        None => Err(Inner::endpoint_error(unit, Fault::Garbage("the answer did not hold what was asked".to_owned()))),
     }
 }
 

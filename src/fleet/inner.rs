@@ -126,7 +126,7 @@ impl Inner {
     }
 
     /// An error that names the endpoint.
-    pub fn endpoint_error(&self, unit: &Ref, fault: Fault) -> OpError {
+    pub fn endpoint_error(unit: &Ref, fault: Fault) -> OpError {
         OpError::Endpoint { endpoint: unit.endpoint.clone(), unit: unit.unit.to_string(), fault }
     }
 
@@ -147,7 +147,7 @@ impl Inner {
     }
 
     /// The one gate that every start passes, from any face: holds now; the in-rush budget has its place here.
-    pub fn admit_start(&self, node: &NodeEntry) -> Result<(), OpError> {
+    pub fn admit_start(node: &NodeEntry) -> Result<(), OpError> {
         match node.hold() {
             Some(hold) => {
                 Err(OpError::Held { target: node.id.to_string(), owner: Arc::from(hold.owner), reason: hold.reason })
@@ -185,7 +185,9 @@ impl Inner {
     pub fn sees(&self, who: &Actor, node: &NodeId) -> bool {
         match &*who.scope {
             crate::model::Scope::All => true,
-            scope => self.nodes.get(node).is_some_and(|entry| scope.covers(node, entry.config.load().groups.iter())),
+            scope @ crate::model::Scope::Some { .. } => {
+                self.nodes.get(node).is_some_and(|entry| scope.covers(node, entry.config.load().groups.iter()))
+            }
         }
     }
 

@@ -81,7 +81,7 @@ impl Fleet {
     /// that is to carry the fleet.
     pub async fn open(config: Arc<Config>, store: Arc<dyn Store>) -> Result<Self, StoreError> {
         let stored = Stored::read(&*store).await?;
-        let (observer, observed) = mpsc::unbounded_channel();
+        let (observer, seen) = mpsc::unbounded_channel();
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let inner = Arc::new(Inner {
             index: ArcSwap::from_pointee(Index::of(&config)),
@@ -106,7 +106,7 @@ impl Fleet {
         for endpoint in config.endpoints.values() {
             inner.add_endpoint(endpoint, &index, &stored, config.endpoints.len());
         }
-        tokio::spawn(observe::run(Arc::clone(&inner), observed));
+        tokio::spawn(observe::run(Arc::clone(&inner), seen));
         recover::run(&inner).await?;
         Ok(Self { inner })
     }
@@ -209,7 +209,7 @@ impl Inner {
             });
         }
         state.set_hold(stored.holds.get(&format!("endpoint/{key}")).cloned());
-        let handle = worker::spawn(Arc::clone(endpoint), state, units, fleet, self.observer.clone());
+        let handle = worker::spawn(endpoint, state, units, fleet, self.observer.clone());
         self.workers.insert(EndpointId::clone(&endpoint.id), handle);
     }
 }

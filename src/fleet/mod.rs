@@ -27,6 +27,9 @@ pub mod view;
 mod views;
 mod worker;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
@@ -66,7 +69,7 @@ impl Fleet {
         let config = self.inner.config.load();
         match &*who.scope {
             Scope::All => config.nodes.keys().cloned().collect(),
-            scope => config
+            scope @ Scope::Some { .. } => config
                 .nodes
                 .values()
                 .filter(|node| scope.covers(&node.id, node.groups.iter()))

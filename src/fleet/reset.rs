@@ -42,7 +42,7 @@ pub async fn run(
         });
     }
     if kind.may_start() {
-        fleet.admit_start(entry)?;
+        Inner::admit_start(entry)?;
     }
     // Asked for early, so that nothing of a restart is done on what may not be switched.
     let feeds = config.feeds.iter().map(|feed| &feed.unit);
@@ -93,21 +93,20 @@ async fn wait(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, op: &Arc<Operation>) -
         }
     })
     .await;
-    match ended {
-        Ok(result) => result.map(|()| Outcome::Done),
-        Err(_) => {
-            let slow = entry.config.load().controller_ready > SLOW_CONTROLLER;
-            if *op.step() == *Step::Controller.as_str() && slow {
-                return Err(OpError::ControllerBooting { target: entry.id.to_string(), retry_after: BOOTING_RETRY });
-            }
-            fleet.tasks.begin(&op.id, format!("{} of {}", op.reset, entry.id), entry.id.clone(), &op.actor).await;
-            // It may have ended in this very moment.
-            if let Some(ending) = op.ending.borrow().clone() {
-                fleet.tasks.ended(&op.id, ending.err().map(|e| e.to_string())).await;
-            }
-            Ok(Outcome::Running { task: Arc::from(op.id.as_str()) })
-        }
+    if let Ok(result) = ended {
+        return result.map(|()| Outcome::Done);
     }
+    let slow = entry.config.load().controller_ready > SLOW_CONTROLLER;
+    if *op.step() == *Step::Controller.as_str() && slow {
+        return Err(OpError::ControllerBooting { target: entry.id.to_string(), retry_after: BOOTING_RETRY });
+    }
+    fleet.tasks.begin(&op.id, format!("{} of {}", op.reset, entry.id), entry.id.clone(), &op.actor).await;
+    // It may have ended in this very moment.
+    let ended = op.ending.borrow().clone();
+    if let Some(ending) = ended {
+        fleet.tasks.ended(&op.id, ending.err().map(|e| e.to_string())).await;
+    }
+    Ok(Outcome::Running { task: Arc::from(op.id.as_str()) })
 }
 
 /// Runs the node's lane until it is empty, in a task of its own.

@@ -25,7 +25,7 @@ use crate::{
 const OFF_GRACE: Duration = Duration::from_secs(10);
 
 /// Without polling, an "off" is good for that long.
-const OFF_UNPOLLED: Duration = Duration::from_secs(60);
+const OFF_UNPOLLED: Duration = Duration::from_mins(1);
 
 /// After an accepted command what was read before may be shown for that long, until the first look; longer only if
 /// the look comes.
@@ -351,6 +351,7 @@ impl Inner {
 }
 
 /// A node's power from the power of its parts. `host`: outer `None`, it has no host; inner, the host's is unknown.
+#[allow(clippy::option_option)] // "no host" and "a host nobody knows of" are two things
 fn combine(
     host: Option<Option<Stated<PowerState>>>,
     feeds: &[Option<Stated<PowerState>>],
@@ -368,6 +369,7 @@ fn combine(
 }
 
 #[cfg(test)]
+#[allow(clippy::option_option, clippy::unnecessary_wraps, clippy::unchecked_time_subtraction)]
 mod tests {
     use super::*;
     use time::OffsetDateTime;

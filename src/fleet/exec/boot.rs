@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Run;
 use crate::{
     config::BootPolicy,
-    fleet::{clock, crash, hook, op::OpError, overrides::Override},
+    fleet::{clock, crash, hook, inner::Inner, op::OpError, overrides::Override},
     model::{Act, ActKind, BootSet, BootTarget, Fault},
 };
 
@@ -58,7 +58,7 @@ impl Run {
         if matches!(result, Err(Fault::Uncertain(_))) {
             result = worker.act(&host.unit, Act::Boot(set), deadline).await;
         }
-        result.map(|_| ()).map_err(|fault| self.fleet.endpoint_error(&host, fault))
+        result.map(|_| ()).map_err(|fault| Inner::endpoint_error(&host, fault))
     }
 
     async fn boot_hook(&self, boot: &Override) -> Result<(), OpError> {

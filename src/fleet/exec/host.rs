@@ -6,6 +6,7 @@ use super::Run;
 use crate::{
     fleet::{
         clock, crash, hook,
+        inner::Inner,
         op::OpError,
         plan::Step,
         worker::{Unmet, WorkerHandle},
@@ -48,7 +49,7 @@ impl Run {
             self.start_sent = true;
             return Ok(());
         }
-        self.fleet.admit_start(&self.node)?;
+        Inner::admit_start(&self.node)?;
         self.switch(&host, true, Step::HostOn.as_str()).await
     }
 
@@ -67,7 +68,7 @@ impl Run {
             if let Err(fault) = worker.retry().await
                 && fault.is_credentials()
             {
-                return Err(self.fleet.endpoint_error(&host, fault));
+                return Err(Inner::endpoint_error(&host, fault));
             }
         }
     }
@@ -80,7 +81,7 @@ impl Run {
         }
         match self.wait_for(&worker, &host, false, patience).await? {
             Ok(()) => Ok(()),
-            Err(Unmet { fault: Some(fault), shows: None }) => Err(self.fleet.endpoint_error(&host, fault)),
+            Err(Unmet { fault: Some(fault), shows: None }) => Err(Inner::endpoint_error(&host, fault)),
             Err(_) => Err(OpError::NotConfirmed {
                 endpoint: host.endpoint.clone(),
                 unit: host.unit.to_string(),
@@ -136,7 +137,7 @@ impl Run {
         self.fleet.may_write(worker, host, step.as_str())?;
         let starts = matches!(act, PowerAct::Reset | PowerAct::Cycle { .. });
         if starts {
-            self.fleet.admit_start(&self.node)?;
+            Inner::admit_start(&self.node)?;
         }
         let sent = worker.act(&host.unit, Act::Power(act), clock::now() + Duration::from_secs(30)).await;
         crash::point(step.as_str(), "sent");
@@ -149,7 +150,7 @@ impl Run {
                 self.start_sent |= starts;
                 Err(OpError::Uncertain { endpoint: host.endpoint.clone(), fault })
             }
-            Err(fault) => Err(self.fleet.endpoint_error(host, fault)),
+            Err(fault) => Err(Inner::endpoint_error(host, fault)),
         }
     }
 
@@ -166,7 +167,7 @@ impl Run {
         worker
             .read(crate::model::Aspect::Boot, &host.unit, super::FIRST_LOOK)
             .await
-            .map_err(|fault| self.fleet.endpoint_error(host, fault))?;
+            .map_err(|fault| Inner::endpoint_error(host, fault))?;
         let held = worker.state.unit(&host.unit, |u| u.boot.as_ref().map(|b| b.value.is_some())).unwrap_or(false);
         self.start_sent = !held;
         if held { Err(unknown("the host still holds its boot option, so it was not")) } else { Ok(()) }

@@ -125,9 +125,9 @@ impl Run {
         worker
             .read(crate::model::Aspect::Power, &unit.unit, FIRST_LOOK)
             .await
-            .map_err(|fault| self.fleet.endpoint_error(unit, fault))?;
+            .map_err(|fault| Inner::endpoint_error(unit, fault))?;
         worker.state.unit(&unit.unit, |u| u.power.as_ref().map(|p| p.value.is_on())).ok_or_else(|| {
-            self.fleet.endpoint_error(unit, crate::model::Fault::Garbage("it told no power state".to_owned()))
+            Inner::endpoint_error(unit, crate::model::Fault::Garbage("it told no power state".to_owned()))
         })
     }
 
@@ -168,7 +168,7 @@ impl Run {
         let mut result = Ok(());
         for (at, step) in steps.into_iter().enumerate().skip(entry.at) {
             if self.op.cancel.is_cancelled() {
-                result = Err(self.cancelled());
+                result = Err(Self::cancelled());
                 break;
             }
             entry.at = at;
@@ -213,7 +213,7 @@ impl Run {
         }
     }
 
-    pub(super) fn cancelled(&self) -> OpError {
+    pub(super) fn cancelled() -> OpError {
         OpError::Cancelled { by: "a later ForceOff".to_owned() }
     }
 
@@ -221,7 +221,7 @@ impl Run {
     pub(super) async fn pause_until(&self, until: Instant) -> Result<(), OpError> {
         tokio::select! {
             () = clock::sleep_until(until) => Ok(()),
-            () = self.op.cancel.cancelled() => Err(self.cancelled()),
+            () = self.op.cancel.cancelled() => Err(Self::cancelled()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::Run;
 use crate::{
     config::Feed,
-    fleet::{clock, op::OpError, plan::Step},
+    fleet::{clock, inner::Inner, op::OpError, plan::Step},
 };
 
 impl Run {
@@ -53,7 +53,7 @@ impl Run {
             self.op.at("off-time");
             self.pause_until(ready).await?;
         }
-        self.fleet.admit_start(&self.node)?;
+        Inner::admit_start(&self.node)?;
         self.op.at(Step::SupplyOn.as_str());
         self.supplied_now = true;
         let result = self.switch(&feed.unit, true, Step::SupplyOn.as_str()).await;

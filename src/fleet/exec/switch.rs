@@ -6,6 +6,7 @@ use super::Run;
 use crate::{
     fleet::{
         clock, crash,
+        inner::Inner,
         op::OpError,
         worker::{Unmet, WorkerHandle},
     },
@@ -61,7 +62,7 @@ impl Run {
                     if on && !matches!(fault, Fault::Garbage(_)) {
                         self.start_sent = false;
                     }
-                    return Err(self.fleet.endpoint_error(unit, fault));
+                    return Err(Inner::endpoint_error(unit, fault));
                 }
             }
         }
@@ -99,7 +100,7 @@ impl Run {
     ) -> Result<Result<(), Unmet>, OpError> {
         tokio::select! {
             result = worker.expect(&unit.unit, on, within) => Ok(result),
-            () = self.op.cancel.cancelled() => Err(self.cancelled()),
+            () = self.op.cancel.cancelled() => Err(Self::cancelled()),
         }
     }
 }

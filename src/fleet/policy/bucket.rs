@@ -11,13 +11,18 @@ pub struct TokenBucket {
     empty_at: Option<Instant>,
 }
 
+/// A slower rate than one in an hour is one in an hour.
+const LONGEST: Duration = Duration::from_hours(1);
+
 impl TokenBucket {
     /// `rate` tokens a second; less than one in an hour counts as one in an hour.
     pub fn new(rate: f64) -> Self {
-        let per_token = Duration::try_from_secs_f64(1.0 / rate.max(1.0 / 3600.0)).unwrap_or(Duration::from_hours(1));
+        let per_token = Duration::try_from_secs_f64(1.0 / rate.max(1.0 / 3600.0)).unwrap_or(LONGEST).min(LONGEST);
         // Truncation is meant: a burst of whole tokens, at least one.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let burst = (rate.clamp(1.0, 1_000_000.0)) as u32;
+        // Not a number clamps to nothing.
+        let burst = burst.max(1);
         Self { per_token, burst, empty_at: None }
     }
 

@@ -9,9 +9,6 @@ mod poll;
 mod read;
 mod run;
 
-#[cfg(test)]
-mod tests;
-
 pub use handle::{Unmet, WorkerHandle};
 pub use run::{Observed, spawn};
 

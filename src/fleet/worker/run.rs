@@ -64,14 +64,14 @@ const ACT_RETRY_PAUSE: Duration = Duration::from_millis(300);
 
 /// Starts a worker; `fleet` is the number of endpoints in all (it spreads the first polls).
 pub fn spawn(
-    config: Arc<config::Endpoint>,
+    config: &Arc<config::Endpoint>,
     state: Arc<EndpointState>,
     units: Vec<Unit>,
     fleet: usize,
     observer: mpsc::UnboundedSender<Observed>,
 ) -> WorkerHandle {
     let (inbox, messages) = mpsc::channel(INBOX);
-    let handle = WorkerHandle { inbox, state: Arc::clone(&state), config: Arc::clone(&config) };
+    let handle = WorkerHandle { inbox, state: Arc::clone(&state), config: Arc::clone(config) };
     let now = clock::now();
     let policy = &config.policy;
     let worker = Worker {
@@ -89,7 +89,7 @@ pub fn spawn(
         messages,
         observer,
         state,
-        config: Arc::clone(&config),
+        config: Arc::clone(config),
     };
     tokio::spawn(worker.run());
     handle
@@ -97,7 +97,7 @@ pub fn spawn(
 
 enum Item {
     Acts(Vec<ActJob>),
-    Read(ReadJob),
+    Read(Box<ReadJob>),
 }
 
 struct Worker {
@@ -225,7 +225,7 @@ impl Worker {
         }
         let mut job = ReadJob::new(aspect, vec![unit]);
         job.waiters.extend(waiter);
-        self.queue.push(class, Item::Read(job));
+        self.queue.push(class, Item::Read(Box::new(job)));
     }
 
     /// Puts due looks and polls into the queue.
@@ -234,7 +234,7 @@ impl Worker {
             self.looks.began();
             let mut job = ReadJob::new(Aspect::Power, units);
             job.look = true;
-            self.queue.push(Class::Read, Item::Read(job));
+            self.queue.push(Class::Read, Item::Read(Box::new(job)));
         }
         if self.refused.is_some() || !matches!(self.breaker.verdict(now), Verdict::Closed | Verdict::Probe) {
             return;
@@ -251,7 +251,7 @@ impl Worker {
             }
             let mut job = ReadJob::new(aspect, units);
             job.poll = true;
-            self.queue.push(Class::Poll, Item::Read(job));
+            self.queue.push(Class::Poll, Item::Read(Box::new(job)));
         }
     }
 
@@ -470,7 +470,7 @@ impl Worker {
         });
     }
 
-    async fn serve_read(&mut self, class: Class, mut job: ReadJob) {
+    async fn serve_read(&mut self, class: Class, mut job: Box<ReadJob>) {
         let began = *job.began.get_or_insert_with(clock::now);
         self.state.count(Count::Exchange);
         match self.driver.observe(&job.aspect, &job.units, job.at.take()).await {
@@ -526,7 +526,7 @@ impl Worker {
         job.faults.insert(unit.clone(), fault);
     }
 
-    async fn read_failed(&mut self, class: Class, mut job: ReadJob, fault: Fault) {
+    async fn read_failed(&mut self, class: Class, mut job: Box<ReadJob>, fault: Fault) {
         // `open` has recorded its own failure; a read records its own here.
         if self.opened {
             self.failed(&fault);
@@ -548,7 +548,7 @@ impl Worker {
         self.read_failed_for_good(job, &fault);
     }
 
-    fn read_failed_for_good(&mut self, mut job: ReadJob, fault: &Fault) {
+    fn read_failed_for_good(&mut self, mut job: Box<ReadJob>, fault: &Fault) {
         if job.aspect == Aspect::Power {
             self.looks.failed(None, fault);
         }
