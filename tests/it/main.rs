@@ -2,3 +2,4 @@
 
 mod snmp;
 mod store;
+mod tls;
