@@ -6,6 +6,8 @@
 //!
 //! Adding one: `docs/CONTRIBUTING.md`, "Add a driver".
 
+pub mod ipmi;
+
 use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -123,7 +125,7 @@ pub struct DriverKind {
 }
 
 /// All drivers. A new one is one line here.
-pub static DRIVERS: &[&DriverKind] = &[];
+pub static DRIVERS: &[&DriverKind] = &[&ipmi::KIND];
 
 /// The driver of that name.
 pub fn find(name: &str) -> Option<&'static DriverKind> {

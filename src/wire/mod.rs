@@ -1,1 +1,3 @@
 //! Byte codecs: no I/O, no async, no clock. Every decoder is bounded and never panics on outside data.
+
+pub mod ipmi;
