@@ -1,1 +1,3 @@
 //! Simulators of devices, over real sockets, with faults to inject.
+
+pub mod ipmi;
