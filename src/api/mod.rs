@@ -1,1 +1,6 @@
 //! Faces: each translates requests into one fleet operation and results into its own wire form.
+
+pub mod boot_hint;
+pub mod operations;
+pub mod redfish;
+pub mod server;
