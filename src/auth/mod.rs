@@ -96,6 +96,8 @@ pub struct AccountPatch {
     pub enabled: Option<bool>,
     /// Demand a new password.
     pub must_change_password: Option<bool>,
+    /// A new password ends the account's sessions, but not this one (the session that asked for it).
+    pub keep_session: Option<Arc<str>>,
 }
 
 /// Why an account could not be made, changed or removed.
