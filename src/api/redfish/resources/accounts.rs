@@ -188,6 +188,7 @@ fn changes(fields: &mut Fields, current: &Value) -> AccountPatch {
         scope: scope(fields, current),
         enabled: fields.boolean("Enabled"),
         must_change_password: fields.boolean("PasswordChangeRequired"),
+        keep_session: None,
     };
     if fields.boolean("Locked") == Some(true) {
         fields.problem(
@@ -211,7 +212,8 @@ async fn create(call: &Call<'_>) -> Result<Reply, Error> {
         }
     }
     let name = fields.string("UserName").unwrap_or_default();
-    let AccountPatch { password, role, scope, enabled, must_change_password } = changes(&mut fields, &Value::Null);
+    let AccountPatch { password, role, scope, enabled, must_change_password, keep_session: _ } =
+        changes(&mut fields, &Value::Null);
     fields.finish(None)?;
     let (Some(password), Some(role)) = (password, role) else { return Err(call.not_found()) };
     call.note(format!("Create account {name:?} with role {role}"));
@@ -246,9 +248,10 @@ async fn patch(call: &Call<'_>) -> Result<Reply, Error> {
     let expect = expected(call, &account, &current)?;
     let value: Value = serde_json::from_slice(&current.bytes).unwrap_or_default();
     let mut fields = call.properties()?;
-    let patch = changes(&mut fields, &value);
+    let mut patch = changes(&mut fields, &value);
     fields.finish(Some(&value))?;
     let by_self = call.is_self(&account.name);
+    patch.keep_session = call.principal.and_then(|p| p.session.clone()).filter(|_| by_self);
     let only_password = patch.role.is_none()
         && patch.scope.is_none()
         && patch.enabled.is_none()
