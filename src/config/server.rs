@@ -82,6 +82,7 @@ fn server(s: &Section<'_>, sources: &Sources, p: &mut Problems) -> Server {
         tls,
         operations_listen,
         insecure_open_boot_hints: s.flag(p, sources, "insecure_open_boot_hints").unwrap_or(false),
+        insecure_local_event_destinations: s.flag(p, sources, "insecure_local_event_destinations").unwrap_or(false),
         observe_only: s.flag(p, sources, "observe_only").unwrap_or(false),
         watch: s.flag(p, sources, "watch").unwrap_or(default.watch),
         log_format: s

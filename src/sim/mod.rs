@@ -1,4 +1,4 @@
 //! Simulators of devices, over real sockets, with faults to inject.
 
-pub mod net;
 pub mod ipmi;
+pub mod net;

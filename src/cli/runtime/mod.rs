@@ -2,7 +2,6 @@
 //!
 //! `serve` and `demo` differ only in where the file comes from and what is printed.
 
-mod events;
 mod limits;
 mod reload;
 mod stop;
@@ -13,6 +12,7 @@ use super::{CliError, Exit, control, logging};
 use crate::{
     api::{
         delivery::Delivery,
+        redfish::events,
         server::{self, ServerHandle},
         tls::ReloadableAcceptor,
     },
@@ -103,11 +103,13 @@ async fn start(config: &Arc<Config>, first: Option<(String, Secret)>) -> Result<
         Some(made.map_err(|e| failed("tls", e))?)
     };
     let fleet = Fleet::open(Arc::clone(config), Arc::clone(&store)).await.map_err(|e| failed("fleet", e))?;
-    let delivery = events::start(&store, &fleet, server).await.map_err(|e| failed("events", e))?;
+    let local = server.insecure_local_event_destinations;
+    let delivery =
+        events::start(Arc::clone(&store), &fleet, &auth, local).await.map_err(|e| failed("events", e))?;
     let service = server::Service {
         fleet: fleet.clone(),
         auth: auth.clone(),
-        subscriptions: Some(events::subscriptions(&delivery)),
+        subscriptions: Some(Arc::new(events::Kept(delivery.clone()))),
         tls: tls.clone().map(|tls| -> server::Acceptor { Arc::new(move || tls.builder().map_err(|e| e.to_string())) }),
     };
     let server = server::start(service, server).map_err(|e| failed("listen", e))?;
