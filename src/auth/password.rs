@@ -3,7 +3,10 @@
 //! A check costs 22 ms and 19 MiB with the crate's default parameters (19 MiB, 2 passes, 1 lane: the usual minimum), so
 //! the number under way at once is bounded by the cores, and sources that guess share one place between them.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use argon2::{Argon2, Params, PasswordHasher as _, PasswordVerifier as _, password_hash::phc::PasswordHash};
 use tokio::sync::{OnceCell, Semaphore};
@@ -22,6 +25,8 @@ pub(super) struct Hasher {
     guessers: Semaphore,
     /// What the password of an unknown user is checked against, so that it takes as long as a wrong one.
     decoy: OnceCell<Arc<str>>,
+    /// Runs of argon2 so far: what a login costs is a test.
+    runs: AtomicU64,
 }
 
 impl Hasher {
@@ -36,7 +41,14 @@ impl Hasher {
             places: Arc::new(Semaphore::new(cores.min(MAX_PLACES))),
             guessers: Semaphore::new(1),
             decoy: OnceCell::new(),
+            runs: AtomicU64::new(0),
         }
+    }
+
+    /// How often argon2 was run.
+    #[cfg(test)]
+    pub fn runs(&self) -> u64 {
+        self.runs.load(Ordering::Relaxed)
     }
 
     /// The PHC string of a new password.
@@ -81,6 +93,7 @@ impl Hasher {
     /// Runs `work` on the blocking pool. A caller that goes away does not free its place early.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|e| e.to_string())?;
+        self.runs.fetch_add(1, Ordering::Relaxed);
         let done = tokio::task::spawn_blocking(move || {
             let result = work();
             drop(place);

@@ -318,30 +318,39 @@ async fn the_first_account_works_as_it_is_until_somebody_changes_it() {
     assert!(!path.exists());
 }
 
-/// The one test with the real cost: the cache has to be what makes Basic cheap, and an unknown name must not be told
-/// from a wrong password by the time it takes.
+/// What makes Basic cheap, and what keeps an unknown name from being told from a wrong password by its time: counted.
 #[tokio::test]
-async fn cached_credentials_cost_no_argon2() {
-    let store: Arc<dyn Store> = MemoryStore::new();
-    let auth = Auth::open(store, AuthConfig { failures_per_minute: 0, ..AuthConfig::default() }).await.unwrap();
-    auth.create("ironic", &Secret::new(PASSWORD), Role::Operator, Scope::All, false).await.unwrap();
-    let time = async |user: &str, password: &str| {
-        let begin = std::time::Instant::now();
+async fn what_a_check_costs() {
+    let (auth, _) = with(AuthConfig { failures_per_minute: 0, ..AuthConfig::default() }).await;
+    let runs = async |user: &str, password: &str| {
+        let before = auth.inner.hasher.runs();
         auth.basic(user, password, None).await.ok();
-        begin.elapsed()
+        auth.inner.hasher.runs() - before
     };
-    let mut first = [Duration::MAX; 3];
-    for n in 0..5 {
-        let wrong = format!("wrong {n}");
-        first[0] = first[0].min(time("ironic", &wrong).await);
-        first[1] = first[1].min(time("nobody", &wrong).await);
-    }
-    first[2] = time("ironic", PASSWORD).await;
-    let mut cached = Duration::MAX;
+    assert_eq!(runs("ironic", PASSWORD).await, 1);
     for _ in 0..100 {
-        cached = cached.min(time("ironic", PASSWORD).await);
+        assert_eq!(runs("ironic", PASSWORD).await, 0);
     }
-    let [wrong, unknown, right] = first;
-    assert!(cached * 50 < right, "cached {cached:?}, checked {right:?}");
-    assert!(unknown * 2 > wrong && wrong * 2 > unknown, "unknown {unknown:?}, wrong {wrong:?}");
+    for user in ["ironic", "nobody"] {
+        for n in 0..3 {
+            assert_eq!(runs(user, &format!("wrong {n}")).await, 1, "{user}");
+            assert_eq!(runs(user, &format!("wrong {n}")).await, 0, "{user}");
+        }
+    }
+    let disabled = AccountPatch { enabled: Some(false), ..AccountPatch::default() };
+    auth.change("ironic", disabled, None, false).await.unwrap();
+    assert_eq!(runs("ironic", PASSWORD).await, 1);
+    let before = auth.inner.hasher.runs();
+    let made = auth.login("root", PASSWORD, None).await.unwrap();
+    for _ in 0..100 {
+        auth.token(&made.token).unwrap();
+    }
+    assert_eq!(auth.inner.hasher.runs() - before, 1);
+}
+
+/// With the real parameters: what is kept is argon2id as RFC 9106 writes it.
+#[tokio::test]
+async fn the_default_is_argon2id_with_the_usual_cost() {
+    let hash = Hasher::new().hash(&Secret::new(PASSWORD)).await.unwrap();
+    assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
 }
