@@ -1,3 +1,4 @@
 //! Simulators of devices, over real sockets, with faults to inject.
 
 pub mod net;
+pub mod snmp;
