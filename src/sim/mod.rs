@@ -2,3 +2,4 @@
 
 pub mod ipmi;
 pub mod net;
+pub mod snmp;

@@ -70,7 +70,8 @@ impl Column {
         let before: Oid = before.parse().map_err(|e| format!("{e}"))?;
         let after = match after.strip_prefix('.') {
             None if after.is_empty() => Vec::new(),
-            None => return Err("a `.` belongs after the `*`, and there is only one `*`".to_owned()),
+            None => return Err("a `.` belongs after the `*`".to_owned()),
+            Some(tail) if tail.contains('*') => return Err("there can be only one `*`".to_owned()),
             Some(tail) => {
                 let parts: Result<Vec<u32>, _> = tail.split('.').map(str::parse).collect();
                 parts.map_err(|_| format!("{tail:?} after the `*` is not made of numbers"))?

@@ -7,12 +7,16 @@
 
 use std::{
     fmt,
+    io::ErrorKind,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::AsRawFd,
     sync::Arc,
     time::Duration,
 };
 
+use nix::sys::socket::{MsgFlags, recv};
 use tokio::{
+    io::Interest,
     net::{UdpSocket, lookup_host},
     time::{Instant, timeout_at},
 };
@@ -315,19 +319,25 @@ async fn open_socket(address: SocketAddr) -> Result<UdpSocket, Fault> {
 }
 
 async fn receive(socket: &UdpSocket, deadline: Instant, heard: &mut Option<String>) -> Result<Vec<u8>, Lost> {
-    // Nothing is allocated while a dead device is waited for.
-    match timeout_at(deadline, socket.readable()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(_)) => return Err(Lost::Refused),
-        Err(_) => return Err(Lost::Silence(heard.take())),
-    }
-    let mut buffer = vec![0; LARGEST_ANSWER];
-    match timeout_at(deadline, socket.recv(&mut buffer)).await {
-        Ok(Ok(length)) => {
-            buffer.truncate(length);
-            Ok(buffer)
+    loop {
+        // A refused datagram shows as an error alone, not as something to read. Nothing is allocated while a dead
+        // device is waited for.
+        let ready = match timeout_at(deadline, socket.ready(Interest::READABLE | Interest::ERROR)).await {
+            Ok(Ok(ready)) => ready,
+            Ok(Err(_)) => return Err(Lost::Refused),
+            Err(_) => return Err(Lost::Silence(heard.take())),
+        };
+        // One kind at a time: `try_io` clears nothing when given a sum of kinds.
+        let kind = if ready.is_readable() { Interest::READABLE } else { Interest::ERROR };
+        let mut buffer = vec![0; LARGEST_ANSWER];
+        let take = || Ok(recv(socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT)?);
+        match socket.try_io(kind, take) {
+            Ok(length) => {
+                buffer.truncate(length);
+                return Ok(buffer);
+            }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => return Err(Lost::Refused),
         }
-        Ok(Err(_)) => Err(Lost::Refused),
-        Err(_) => Err(Lost::Silence(heard.take())),
     }
 }
