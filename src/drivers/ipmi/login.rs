@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::{
+    faults::Failure,
     session::{DATAGRAM, Session},
     settings::IpmiSetup,
 };
@@ -34,6 +35,8 @@ use crate::{
 /// How often a message of the login is sent before the BMC counts as unreachable. A login has three round trips,
 /// and the worker's retries would repeat them all.
 const ATTEMPTS: u8 = 2;
+/// Privilege level "user".
+const USER: u8 = 2;
 /// How long a full session table is left alone: the shortest time in which one of its sessions may end by itself
 /// is far longer, but other clients close theirs.
 const NO_SESSION: Duration = Duration::from_secs(5);
@@ -164,15 +167,26 @@ async fn propose(setup: &IpmiSetup, address: SocketAddr, suite: Suite) -> Result
         silences: 0,
         closed: false,
     };
-    match session.run_at(0, SetSessionPrivilegeLevel { level: setup.level }, ATTEMPTS).await {
-        Ok(_) => Ok(session),
-        // The session stays at level user: enough to read. What needs more is refused by the BMC then.
-        Err(failure @ super::faults::Failure::Code(_)) => {
-            tracing::warn!(bmc = %setup.host, ?failure, level = setup.level, "privilege level not granted");
-            Ok(session)
+    raise(&mut session, setup).await?;
+    Ok(session)
+}
+
+/// Sessions begin at level user. Some BMCs take a login at any level and only refuse the level itself: then the
+/// next lower one will do, and what needs more is refused by the BMC.
+async fn raise(session: &mut Session, setup: &IpmiSetup) -> Result<(), Fault> {
+    for level in (USER..=setup.level).rev() {
+        match session.run_at(0, SetSessionPrivilegeLevel { level }, ATTEMPTS).await {
+            Ok(_) if level == setup.level => return Ok(()),
+            Ok(_) => {
+                tracing::warn!(bmc = setup.host, wanted = setup.level, granted = level, "privilege level not granted");
+                return Ok(());
+            }
+            Err(failure @ Failure::Code(_)) => tracing::debug!(?failure, level, "privilege level refused"),
+            Err(failure) => return Err(failure.into_fault()),
         }
-        Err(failure) => Err(Refusal::Fault(failure.into_fault())),
     }
+    tracing::warn!(bmc = setup.host, wanted = setup.level, "no privilege level granted");
+    Ok(())
 }
 
 async fn open(talk: &mut Talk<'_>, suite: Suite) -> Result<Exchange, Refusal> {

@@ -5,3 +5,6 @@
 
 mod check;
 mod faults;
+mod ipmitool;
+mod oracle;
+mod peers;
