@@ -53,6 +53,8 @@ fn failed(code: &str, text: impl std::fmt::Display) -> CliError {
     CliError::new(code, Exit::Failed, text.to_string())
 }
 
+pub use limits::raise as raise_limits;
+
 /// Reads the file and says all that is wrong with it.
 pub fn load(plan: &Plan) -> Result<Loaded, CliError> {
     config::load(&plan.config, &config::process_env()).map_err(|Broken { problems, warnings, .. }| {
@@ -66,7 +68,8 @@ pub fn load(plan: &Plan) -> Result<Loaded, CliError> {
 /// Runs until SIGTERM or SIGINT. `ready` is called once everything answers.
 pub fn run(plan: Plan, ready: impl AsyncFnOnce(&Running) -> Result<(), CliError>) -> Result<(), CliError> {
     let loaded = load(&plan)?;
-    let log = logging::start(&loaded.config.server).map_err(|e| failed("logging", e))?;
+    let server = &loaded.config.server;
+    let log = logging::Logging::start(server.log_format, &server.log).map_err(|e| failed("logging", e))?;
     for warning in &loaded.warnings {
         tracing::warn!(target: "rackfish::config", "{warning}");
     }
@@ -104,8 +107,7 @@ async fn start(config: &Arc<Config>, first: Option<(String, Secret)>) -> Result<
     };
     let fleet = Fleet::open(Arc::clone(config), Arc::clone(&store)).await.map_err(|e| failed("fleet", e))?;
     let local = server.insecure_local_event_destinations;
-    let delivery =
-        events::start(Arc::clone(&store), &fleet, &auth, local).await.map_err(|e| failed("events", e))?;
+    let delivery = events::start(Arc::clone(&store), &fleet, &auth, local).await.map_err(|e| failed("events", e))?;
     let service = server::Service {
         fleet: fleet.clone(),
         auth: auth.clone(),

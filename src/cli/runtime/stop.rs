@@ -48,9 +48,7 @@ pub async fn until_asked(
             let reloader = Arc::clone(&reloader);
             async move { reloader.reload().await }
         };
-        tokio::spawn(async move {
-            control::serve_control(&path, fleet, auth, reload, end.cancelled_owned()).await
-        })
+        tokio::spawn(async move { control::serve_control(&path, fleet, auth, reload, end.cancelled_owned()).await })
     };
     let watching = config.server.watch.then(|| {
         let reloader = Arc::clone(&reloader);
@@ -97,7 +95,9 @@ pub async fn until_asked(
         watching.abort();
     }
     match ended_early {
-        Some(error) => Err(failed("control-socket", format!("the control socket {}: {error}", socket(config).display()))),
+        Some(error) => {
+            Err(failed("control-socket", format!("the control socket {}: {error}", socket(config).display())))
+        }
         None => {
             match control.await {
                 Ok(Ok(())) => {}
