@@ -7,6 +7,7 @@
 //! Adding one: `docs/CONTRIBUTING.md`, "Add a driver".
 
 pub mod ipmi;
+pub mod snmp_pdu;
 
 use std::{any::Any, fmt, sync::Arc, time::Duration};
 
@@ -125,7 +126,7 @@ pub struct DriverKind {
 }
 
 /// All drivers. A new one is one line here.
-pub static DRIVERS: &[&DriverKind] = &[&ipmi::KIND];
+pub static DRIVERS: &[&DriverKind] = &[&ipmi::KIND, &snmp_pdu::KIND];
 
 /// The driver of that name.
 pub fn find(name: &str) -> Option<&'static DriverKind> {
