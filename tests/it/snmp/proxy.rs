@@ -34,20 +34,23 @@ impl Proxy {
                 // A client that has closed its socket shows as an error of the next receive.
                 let Ok((length, client)) = front.recv_from(&mut buffer).await else { continue };
                 asked.fetch_add(1, Ordering::SeqCst);
-                if !backs.contains_key(&client) {
+                let back = if let Some(back) = backs.get(&client) {
+                    Arc::clone(back)
+                } else {
                     let back = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
                     back.connect(agent).await.unwrap();
                     backs.insert(client, Arc::clone(&back));
-                    let (front, answered) = (Arc::clone(&front), Arc::clone(&answered));
+                    let (from, front, answered) = (Arc::clone(&back), Arc::clone(&front), Arc::clone(&answered));
                     tokio::spawn(async move {
                         let mut buffer = vec![0; 65_535];
-                        while let Ok(length) = back.recv(&mut buffer).await {
+                        while let Ok(length) = from.recv(&mut buffer).await {
                             answered.fetch_add(1, Ordering::SeqCst);
                             front.send_to(&buffer[..length], client).await.unwrap();
                         }
                     });
-                }
-                backs[&client].send(&buffer[..length]).await.unwrap();
+                    back
+                };
+                back.send(&buffer[..length]).await.unwrap();
             }
         });
         Self { address, requests, answers, task }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use rackfish::{
-    model::{Aspect, Fact, Fault, PowerAct, PowerState, Unit},
+    model::{Aspect, Fact, Fault, PowerAct, PowerState, Unit, Why},
     sim::snmp::{Agents, PduOptions, SimFamily, SimPdu},
 };
 
@@ -17,10 +17,14 @@ struct Bench {
 }
 
 async fn bench(outlets: u32) -> Result<Bench, String> {
-    let sim = SimPdu::new(PduOptions { family: SimFamily::Rpdu2, outlets, ..PduOptions::default() });
+    bench_of(SimFamily::Rpdu2, "model = 'apc-rpdu2'", outlets).await
+}
+
+async fn bench_of(family: SimFamily, settings: &str, outlets: u32) -> Result<Bench, String> {
+    let sim = SimPdu::new(PduOptions { family, outlets, ..PduOptions::default() });
     let agents = Agents::single("127.0.0.1:0".parse().unwrap(), sim.clone()).map_err(|e| e.to_string())?;
     let agent = SocketAddr::from(([127, 0, 0, 1], agents.port()));
-    let pdu = Pdu::open(agent, "model = 'apc-rpdu2'\ntimeout = '300ms'").await?;
+    let pdu = Pdu::open(agent, &format!("{settings}\ntimeout = '300ms'")).await?;
     Ok(Bench { sim, pdu, _agents: agents })
 }
 
@@ -38,13 +42,22 @@ async fn simulated() {
     checks.finish();
 }
 
+/// The budget, for every family and version.
 async fn packets() -> Checked {
-    let mut bench = bench(48).await?;
-    let before = bench.sim.counters();
-    same(&bench.pdu.all(Aspect::Power, &[]).await?.len(), &48)?;
-    let after = bench.sim.counters();
-    let (requests, answers) = (after.packets_in - before.packets_in, after.packets_out - before.packets_out);
-    holds(requests <= 4 && answers <= 4, &format!("{requests} requests, {answers} answers"))
+    let families =
+        [(SimFamily::MasterSwitch, "apc-masterswitch"), (SimFamily::Rpdu, "apc-rpdu"), (SimFamily::Rpdu2, "apc-rpdu2")];
+    for (family, model) in families {
+        for version in ["1", "2c"] {
+            let settings = format!("model = '{model}'\nversion = '{version}'");
+            let mut bench = bench_of(family, &settings, 48).await?;
+            let before = bench.sim.counters();
+            same(&bench.pdu.all(Aspect::Power, &[]).await?.len(), &48)?;
+            let after = bench.sim.counters();
+            let (requests, answers) = (after.packets_in - before.packets_in, after.packets_out - before.packets_out);
+            holds(requests <= 4 && answers <= 4, &format!("{settings}: {requests} requests, {answers} answers"))?;
+        }
+    }
+    Ok(())
 }
 
 async fn no_such_instance() -> Checked {
@@ -86,13 +99,27 @@ async fn garbage() -> Checked {
     holds(matches!(outcome, Err(Fault::Uncertain(_))), &format!("{outcome:?}"))
 }
 
+/// Gaps are told as such, cost exchanges only once, and are looked at again when the PDU is opened again.
 async fn half() -> Checked {
-    let mut bench = bench(24).await?;
-    bench.sim.command_line("fault half").map_err(|e| e.to_string())?;
-    let facts = bench.pdu.all(Aspect::Power, &[]).await?;
-    let on = facts.iter().filter(|(_, f)| *f == Ok(Fact::Power(PowerState::On))).count();
-    let missing = facts.iter().filter(|(_, f)| matches!(f, Err(Fault::NoSuchUnit(_)))).count();
-    same(&(on, missing), &(12, 12))
+    for version in ["1", "2c"] {
+        let settings = format!("model = 'apc-rpdu'\nversion = '{version}'");
+        let mut bench = bench_of(SimFamily::Rpdu, &settings, 24).await?;
+        bench.sim.command_line("fault half").map_err(|e| e.to_string())?;
+        let facts = bench.pdu.all(Aspect::Power, &[]).await?;
+        let on = facts.iter().filter(|(_, f)| *f == Ok(Fact::Power(PowerState::On))).count();
+        let missing = facts.iter().filter(|(_, f)| matches!(f, Err(Fault::NoSuchUnit(_)))).count();
+        same(&(on, missing), &(12, 12))?;
+        let before = bench.sim.counters().packets_in;
+        bench.pdu.all(Aspect::Power, &[]).await?;
+        holds(bench.sim.counters().packets_in - before <= 2, "gaps are known the second time")?;
+        let outcome = bench.pdu.try_switch(2, PowerAct::Off).await;
+        let told = matches!(outcome, Err(Fault::NoSuchUnit(_) | Fault::Refused(Why::Rejected(_))));
+        holds(told, &format!("{outcome:?}"))?;
+        bench.sim.command_line("fault clear").map_err(|e| e.to_string())?;
+        bench.pdu.0.open().await.map_err(|e| e.to_string())?;
+        same(&bench.pdu.power(2).await?, &PowerState::On)?;
+    }
+    Ok(())
 }
 
 async fn vanished() -> Checked {
