@@ -95,10 +95,11 @@ async fn handle(
             .or_else(|| e.resource.verb(Method::Get))
             .is_some_and(|v| v.privileges.is_empty())
     });
-    let principal = if open {
-        None
-    } else {
-        Some(admit::authenticate(face, headers, peer, req.conn_data::<ClientCertificate>()).await?)
+    let principal = match admit::authenticate(face, headers, peer, req.conn_data::<ClientCertificate>()) {
+        // What an open resource links to is expanded for those who may see it.
+        login if open && req.query_string().contains("expand") => login.await.ok(),
+        _ if open => None,
+        login => Some(login.await?),
     };
     seen.principal = principal.as_ref().map(|p| Arc::clone(&p.name));
     let Some((entry, params)) = found else { return Err(Error::not_found(req.path())) };
@@ -106,7 +107,7 @@ async fn handle(
     let Some(verb) = method.and_then(|m| resource.verb(m)) else {
         return Err(Error::new(405, m::OPERATION_NOT_ALLOWED.with([]).way_out(format!("Use {}.", resource.allow()))));
     };
-    if let Some(principal) = &principal {
+    if let Some(principal) = principal.as_ref().filter(|_| !open) {
         let own = accounts::is_own(resource, &params, principal) || sessions::is_own(resource, &params, principal);
         admit::privileged(principal, verb.privileges, own)?;
     }
