@@ -21,7 +21,7 @@ use futures_util::StreamExt;
 
 use super::{
     Redfish,
-    admit::{self, ClientCertificate},
+    admit::{self, AUTH_TOKEN, ClientCertificate},
     call::{Call, names_etag},
     descriptor::{Method, Run},
     error::Error,
@@ -41,7 +41,6 @@ const MAX_REQUEST_ID: usize = 64;
 
 const ODATA_VERSION: HeaderName = HeaderName::from_static("odata-version");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 const JSON: &str = "application/json";
 
 /// What the log says about a request besides its line.
