@@ -123,8 +123,10 @@ def run_one(suite: suites.Suite, program: Path | None, why_not: str | None, keep
     tally = suites.Tally(suite, say)
     if suite.program and program is None:
         return tally.finish(why_not)
+    # `requests` lets these two overrule the CA file that a client was given.
+    inherited = {k: v for k, v in os.environ.items() if k not in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")}
     env = {
-        **os.environ, "CONF_ROOT": str(ROOT), "CONF_WORK": str(work), "CONF_LOGS": str(logs),
+        **inherited, "CONF_ROOT": str(ROOT), "CONF_WORK": str(work), "CONF_LOGS": str(logs),
         "CONF_PORT_BASE": str(ports.free_row()), "PYTHONUNBUFFERED": "1",
         "PATH": os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin",
     }
