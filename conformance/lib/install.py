@@ -1,4 +1,4 @@
-"""Installs what a suite needs and the machine lacks: apt packages, and one Python environment per set of requirements."""
+"""Installs what a suite needs and the machine lacks: apt packages, one Python environment per set of requirements."""
 
 import hashlib
 import os
@@ -70,8 +70,8 @@ def venv(home: Path, requirements: Path, log: Path) -> Path:
     except ImportError:
         apt_install([f"python3.{sys.version_info.minor}-venv"], log)
     _run([sys.executable, "-m", "venv", str(place)], log, f"no Python environment in {place}")
-    pip = [str(place / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "5"]
-    _run([*pip, "-r", str(requirements)], log, f"could not install {requirements}")
+    pip = [str(place / "bin/python"), "-m", "pip", "--disable-pip-version-check", "--retries", "5"]
+    _run([*pip, "install", "--quiet", "-r", str(requirements)], log, f"could not install {requirements}")
     (place / "complete").write_text(text)
     return place
 

@@ -74,7 +74,7 @@ def reap() -> None:
 
 
 def end_tree(root: int, *, patience: float = 5.0) -> list[int]:
-    """Ends everything below `root`: politely, then, after `patience` seconds, by force. Returns what was found alive."""
+    """Ends everything below `root`: politely, then, after `patience` seconds, by force. Returns what was alive."""
     found = descendants(root)
     _signal(found, signal.SIGTERM)
     deadline = time.monotonic() + patience

@@ -35,7 +35,8 @@ class Answer:
 class Client:
     """Talks to one service with Basic authentication, a token, or nothing."""
 
-    def __init__(self, url: str, user: str = "", password: str = "", ca: str | None = None, timeout: float = 60) -> None:
+    def __init__(self, url: str, user: str = "", password: str = "", ca: str | None = None,
+                 timeout: float = 60) -> None:
         parts = urlsplit(url)
         self.url = f"{parts.scheme}://{parts.netloc}"
         self.host, self.port, self.tls = parts.hostname, parts.port, parts.scheme == "https"

@@ -43,7 +43,7 @@ def main() -> int:
     )
     parser.add_argument("suite", nargs="*", help="suites to run")
     parser.add_argument("--list", action="store_true", help="print the suites, each with its number of checks")
-    parser.add_argument("--keep", action="store_true", help="keep the suites' scratch folders (target/conformance/work)")
+    parser.add_argument("--keep", action="store_true", help="keep the scratch folders (target/conformance/work)")
     args = parser.parse_args()
     if args.list:
         for name, suite in known.items():

@@ -107,11 +107,14 @@ class Walk:
         mine = ("Systems", "-I", node.name)
         self.same(f"{kind}.get", node.system, *mine, "get", key="UUID")
         with self.check(f"{kind}.get-property"):
-            equal(self.tool.json(*mine, "-P", "PowerState").get("PowerState"), self.reader.power(node.system), "PowerState")
+            power = self.reader.power(node.system)
+            equal(self.tool.json(*mine, "-P", "PowerState").get("PowerState"), power, "PowerState")
         with self.check(f"{kind}.match"):
-            equal(self.tool.json("Systems", "-M", f"UUID:{self.reader.read(node.system)['UUID']}").get("Id"), node.name, "Id")
-        restarts = ["ForceOff", "On", "ForceRestart", "PowerCycle"] + ([] if kind == "pdu" else ["GracefulShutdown", "ForceOn"])
-        for reset in restarts:
+            uuid = self.reader.read(node.system)["UUID"]
+            equal(self.tool.json("Systems", "-M", f"UUID:{uuid}").get("Id"), node.name, "Id")
+        resets = ["ForceOff", "On", "ForceRestart", "PowerCycle"]
+        resets += [] if kind == "pdu" else ["GracefulShutdown", "ForceOn"]
+        for reset in resets:
             with self.check(f"{kind}.reset-{reset}"):
                 self.tool.done(*mine, "reset", reset)
                 wanted = "Off" if reset in ("ForceOff", "GracefulShutdown") else "On"
@@ -157,7 +160,8 @@ class Walk:
         self.same("Chassis-Thermal", f"{chassis}/Thermal", *mine, "Thermal")
         manager = self.reader.read(node.system)["Links"]["ManagedBy"][0]["@odata.id"]
         self.same("Managers-get", manager, "Managers", "-I", self.reader.read(manager)["Id"], "get")
-        self.same("Managers-rackfish", f"{V1}/Managers/rackfish", "Managers", "-I", "rackfish", "get", key="FirmwareVersion")
+        own = ("Managers", "-I", "rackfish", "get")
+        self.same("Managers-rackfish", f"{V1}/Managers/rackfish", *own, key="FirmwareVersion")
 
     def sessions(self) -> None:
         """SessionService."""
@@ -184,7 +188,8 @@ class Walk:
             self.tool.done("AccountService", "adduser", name, "first-Secret-1", "ReadOnly")
             equal(self._as(name, "first-Secret-1").status, 200, "status with the new account")
         with self.check("adduser-role-holds"):
-            answer = Client(self.demo.url, name, "first-Secret-1", self.demo.ca).reset(self.demo.node("pdu").system, "ForceOff")
+            reader = Client(self.demo.url, name, "first-Secret-1", self.demo.ca)
+            answer = reader.reset(self.demo.node("pdu").system, "ForceOff")
             equal(answer.status, 403, f"status of a Reset by a ReadOnly account ({answer})")
         with self.check("setpassword"):
             self.tool.done("AccountService", "setpassword", name, "second-Secret-2")
