@@ -126,3 +126,7 @@ class Demo:
     def switched(self, node: Node) -> dict[str, int]:
         """What the simulated hardware of a node was made to do: `on`, `off` (transitions), `reset`, `nmi`."""
         return self.control(cmd="stats")["nodes"][node.name]
+
+    def mains(self, node: Node, on: bool) -> None:
+        """Somebody in the rack switches a node's outlets."""
+        self.control(cmd="power", node=node.name, on=on)
