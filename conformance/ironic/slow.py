@@ -1,4 +1,4 @@
-"""Relays that take 5 s, and a controller that answers only 30 s after mains came on: Ironic must not give up on them."""
+"""Relays that take 5 s, a controller that answers only 30 s after mains came on: Ironic must not give up on them."""
 
 from api import Api, Baremetal
 from full import enrolment

@@ -1,11 +1,12 @@
-"""What MAAS's redfish power driver puts on the wire (MAAS 3.x, `provisioningserver/drivers/power/redfish.py` and its base
-class), written anew from what it does:
+"""What MAAS's redfish power driver puts on the wire (MAAS 3.x, `provisioningserver/drivers/power/redfish.py` and its
+base class), written anew from what it does:
 
 * Basic authentication, `Accept: application/json`, `Content-Type: application/json; charset=utf-8` on GET as well,
   `User-Agent: MAAS`; one connection per request; no certificate check; redirects followed.
 * The Systems collection without a slash; the last path part of `Members[0]` is the node unless one is configured.
 * The Reset target is built from the node's id, never read from the System.
-* Each step begins by reading the System anew. `PowerState` is lowered and compared with `on` and `off`; a null breaks it.
+* Each step begins by reading the System anew. `PowerState` is lowered and compared with `on` and `off`; a null breaks
+  it.
 * `If-Match` is put into the headers of the PATCH and *stays there* for the POST that follows: that Reset carries the
   ETag from before the PATCH, and must not be refused for it.
 * 404 without a trailing slash is tried again with one; anything from 400 up ends the attempt.

@@ -97,7 +97,8 @@ def run(checks: Checks, demo: Demo) -> None:
             root._auth.close()
     with checks.check("collections-complete"):
         root = basic(demo)
-        equal(sorted(root.get_system_collection().members_identities), sorted(n.system for n in demo.nodes()), "Systems")
+        systems = root.get_system_collection().members_identities
+        equal(sorted(systems), sorted(node.system for node in demo.nodes()), "Systems")
         for name in ("Systems", "Chassis", "Managers"):
             body = reader.read(f"/redfish/v1/{name}")
             equal(body["Members@odata.count"], len(body["Members"]), f"{name} Members@odata.count")
