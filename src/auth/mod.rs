@@ -1,14 +1,33 @@
 //! Accounts, sessions and roles for all faces.
 //!
-//! The public face of this room (bodies live in the files below):
-//! [`Auth::open`], [`Auth::basic`], [`Auth::login`], [`Auth::token`], [`Auth::certificate`], [`Auth::logout`],
-//! sessions and accounts as lists, and account changes with compare-and-set.
+//! The public face of this room; the bodies live below: `accounts` (what there is, and changes with compare-and-set),
+//! `login` (is this password right?), `password` (argon2id off the async threads), `cache` (passwords that were checked
+//! a moment ago), `throttle` (guessers are slowed down, never those who know), `session` (tokens), `first` (the first
+//! account).
+//!
+//! An account may log in any number of times and is never locked: a client that polls with a session cache of its own
+//! must not be shut out by others, nor by its own forgotten sessions.
 
-use std::{net::IpAddr, sync::Arc};
+mod accounts;
+mod cache;
+mod first;
+mod login;
+mod password;
+mod session;
+#[cfg(test)]
+mod tests;
+mod throttle;
+
+use std::{net::IpAddr, path::Path, path::PathBuf, sync::Arc};
 
 use time::OffsetDateTime;
 
-use crate::model::{Role, Scope};
+use crate::{
+    config::AuthConfig,
+    model::{Role, Scope, Secret},
+    store::Store,
+};
+use login::Inner;
 
 /// Somebody who has proven who they are.
 #[derive(Debug, Clone)]
@@ -47,7 +66,7 @@ pub enum AuthError {
 pub struct NewSession {
     /// For `Location` and `Id`.
     pub id: Arc<str>,
-    /// For `X-Auth-Token`: 32 hexadecimal characters or more.
+    /// For `X-Auth-Token`: 64 hexadecimal characters.
     pub token: String,
     /// Whose it is.
     pub principal: Principal,
@@ -87,7 +106,7 @@ pub struct AccountInfo {
 #[derive(Debug, Clone, Default)]
 pub struct AccountPatch {
     /// New password (hashed before it is kept; clears `must_change_password` when the account itself sets it).
-    pub password: Option<crate::model::Secret>,
+    pub password: Option<Secret>,
     /// New role.
     pub role: Option<Role>,
     /// New scope.
@@ -96,6 +115,8 @@ pub struct AccountPatch {
     pub enabled: Option<bool>,
     /// Demand a new password.
     pub must_change_password: Option<bool>,
+    /// A new password ends the account's sessions, but not this one (the session that asked for it).
+    pub keep_session: Option<Arc<str>>,
 }
 
 /// Why an account could not be made, changed or removed.
@@ -128,63 +149,89 @@ pub enum AccountError {
 
 /// Accounts and sessions. Cheap to clone.
 #[derive(Clone)]
-pub struct Auth {}
+pub struct Auth {
+    inner: Arc<Inner>,
+}
 
-#[allow(missing_docs, unused_variables, clippy::todo, clippy::unused_async)]
 impl Auth {
-    /// Reads accounts and sessions from the store.
-    pub async fn open(
-        store: Arc<dyn crate::store::Store>,
-        config: crate::config::AuthConfig,
-    ) -> Result<Self, AuthError> {
-        todo!()
+    /// Reads accounts and sessions from the store. Starts the task that ends idle sessions; it lives as long as the
+    /// last clone.
+    pub async fn open(store: Arc<dyn Store>, config: AuthConfig) -> Result<Self, AuthError> {
+        Self::open_with(store, config, password::Hasher::new()).await
     }
+
+    async fn open_with(store: Arc<dyn Store>, config: AuthConfig, hasher: password::Hasher) -> Result<Self, AuthError> {
+        let inner = Arc::new(Inner::open(store, config, hasher).await?);
+        tokio::spawn(login::sweep(Arc::downgrade(&inner)));
+        Ok(Self { inner })
+    }
+
     /// New settings, without dropping sessions.
-    pub fn reconfigure(&self, config: crate::config::AuthConfig) {
-        todo!()
+    #[allow(clippy::needless_pass_by_value)] // part of the room's contract
+    pub fn reconfigure(&self, config: AuthConfig) {
+        self.inner.config.store(Arc::new(config));
     }
+
     /// HTTP Basic: verified against the cache of verified credentials first, argon2 off the async threads second.
     pub async fn basic(&self, user: &str, password: &str, peer: Option<IpAddr>) -> Result<Principal, AuthError> {
-        todo!()
+        self.inner.check(user, password, peer).await.map(|account| account.principal(None))
     }
+
     /// Makes a session.
     pub async fn login(&self, user: &str, password: &str, peer: Option<IpAddr>) -> Result<NewSession, AuthError> {
-        todo!()
+        self.inner.login(user, password, peer).await
     }
+
     /// Whose token it is; touches the session.
     pub fn token(&self, token: &str) -> Result<Principal, AuthError> {
-        todo!()
+        self.inner.token(token)
     }
+
     /// The account of a verified client certificate's common name.
     pub fn certificate(&self, common_name: &str) -> Result<Principal, AuthError> {
-        todo!()
+        match self.inner.accounts.get(common_name) {
+            Some(account) if account.enabled => Ok(account.principal(None)),
+            _ => Err(AuthError::BadCredentials),
+        }
     }
+
     /// Ends a session; false: there was none of that id.
     pub async fn logout(&self, session: &str) -> Result<bool, AuthError> {
-        todo!()
+        self.inner.logout(session).await
     }
+
+    /// The sessions that live, oldest first.
     pub fn sessions(&self) -> Vec<SessionInfo> {
-        todo!()
+        self.inner.sessions.list(self.inner.session_timeout())
     }
+
+    /// A session that lives.
     pub fn session(&self, id: &str) -> Option<SessionInfo> {
-        todo!()
+        self.inner.sessions.info(id, self.inner.session_timeout())
     }
+
+    /// All accounts by name.
     pub fn accounts(&self) -> Vec<AccountInfo> {
-        todo!()
+        self.inner.accounts.list()
     }
+
+    /// One account.
     pub fn account(&self, name: &str) -> Option<AccountInfo> {
-        todo!()
+        self.inner.accounts.get(name).map(|account| account.info())
     }
+
+    /// Makes an account.
     pub async fn create(
         &self,
         name: &str,
-        password: &crate::model::Secret,
+        password: &Secret,
         role: Role,
         scope: Scope,
         must_change_password: bool,
     ) -> Result<AccountInfo, AccountError> {
-        todo!()
+        self.inner.create(name, password, role, scope, must_change_password, false).await
     }
+
     /// `expect`: the revision that `If-Match` named. `by_self`: the account changes its own.
     pub async fn change(
         &self,
@@ -193,9 +240,37 @@ impl Auth {
         expect: Option<u64>,
         by_self: bool,
     ) -> Result<AccountInfo, AccountError> {
-        todo!()
+        self.inner.change(name, patch, expect, by_self).await
     }
+
+    /// Removes an account and ends its sessions.
     pub async fn remove(&self, name: &str, expect: Option<u64>) -> Result<(), AccountError> {
-        todo!()
+        self.inner.remove(name, expect).await
+    }
+
+    /// Whether nobody could log in: there is no account at all.
+    pub fn must_make_first_account(&self) -> bool {
+        self.inner.accounts.is_empty()
+    }
+
+    /// Makes the administrator `admin` with a password of its own making, written to `state_dir/first-password` (0600).
+    /// The account works as it is; [`Self::first_password_in_use`] tells how long to ask for a change.
+    pub async fn first_account(&self, state_dir: &Path) -> Result<PathBuf, AccountError> {
+        first::make(&self.inner, state_dir).await
+    }
+
+    /// The account that still has the password which [`Self::first_account`] made.
+    pub fn first_password_in_use(&self) -> Option<Arc<str>> {
+        self.inner.accounts.generated()
+    }
+
+    /// Removes `state_dir/first-password` when it holds no valid password any more; true if it did.
+    pub fn tidy_first_password(&self, state_dir: &Path) -> bool {
+        first::tidy(&self.inner, state_dir)
+    }
+
+    /// Writes when sessions were last used; for an orderly end.
+    pub async fn save(&self) {
+        self.inner.save_sessions(std::time::Duration::ZERO).await;
     }
 }

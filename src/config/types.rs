@@ -37,6 +37,9 @@ pub struct Server {
     pub operations_listen: Option<SocketAddr>,
     /// Serve `/boot/<mac>` to anyone, for firmware that can't log in.
     pub insecure_open_boot_hints: bool,
+    /// Let event subscriptions name this machine or its link (loopback, link-local): for tests and for clients that run
+    /// beside rackfish. Otherwise an account could have us post to services that trust local callers.
+    pub insecure_local_event_destinations: bool,
     /// Refuse every write on every endpoint and log what it would have done.
     pub observe_only: bool,
     /// Reload when files change (they have to be quiet for a moment first).
@@ -57,6 +60,7 @@ impl Default for Server {
             tls: Tls::default(),
             operations_listen: None,
             insecure_open_boot_hints: false,
+            insecure_local_event_destinations: false,
             observe_only: false,
             watch: true,
             log_format: LogFormat::Text,

@@ -6,6 +6,9 @@
 //!
 //! Adding one: `docs/CONTRIBUTING.md`, "Add a driver".
 
+pub mod ipmi;
+pub mod snmp_pdu;
+
 use std::{any::Any, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -123,7 +126,7 @@ pub struct DriverKind {
 }
 
 /// All drivers. A new one is one line here.
-pub static DRIVERS: &[&DriverKind] = &[];
+pub static DRIVERS: &[&DriverKind] = &[&ipmi::KIND, &snmp_pdu::KIND];
 
 /// The driver of that name.
 pub fn find(name: &str) -> Option<&'static DriverKind> {

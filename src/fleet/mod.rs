@@ -3,95 +3,157 @@
 //! Faces ask a [`Fleet`] for [`view`]s (never wait, never fail for a dead device) and [`Fleet::run`] operations on
 //! it (answer when the device has really done it, or with the real error). It knows neither HTTP nor SNMP.
 
+mod act;
+mod board;
+mod clock;
+mod crash;
 pub mod event;
+mod exec;
+mod hook;
+mod inner;
+mod journal;
+mod lane;
+mod lifecycle;
+mod node;
+mod observe;
 pub mod op;
+mod overrides;
+mod plan;
+mod policy;
+mod recover;
+mod reset;
+mod tasks;
 pub mod view;
+mod views;
+mod worker;
 
-pub use event::Event;
-pub use op::{Fresh, Layer, Op, OpError, Outcome, Precondition, Target};
-pub use view::{BootView, ChassisView, EndpointView, FeedView, Hold, ManagerView, NodeView, OperationView, TaskView};
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
+pub use event::{Event, What};
+pub use inner::EVENTS_KEPT;
+pub use op::{Fresh, Layer, Op, OpError, Outcome, Precondition, Target};
+pub use view::{
+    BootView, ChassisView, Counts, EndpointView, FeedView, Hold, LastStart, ManagerRef, ManagerView, NodeView,
+    OperationView, TaskView,
+};
+
 use crate::{
     config::Config,
-    model::{Actor, NodeId},
+    model::{Actor, NodeId, Scope},
 };
 
 /// All nodes and endpoints. Cheap to clone; every method but `run` answers from memory.
 #[derive(Clone)]
-pub struct Fleet {}
+pub struct Fleet {
+    inner: Arc<inner::Inner>,
+}
 
-#[allow(missing_docs, unused_variables, clippy::todo, clippy::unused_async)]
 impl Fleet {
     /// The configuration in force.
     pub fn config(&self) -> Arc<Config> {
-        todo!()
+        self.inner.config()
     }
+
     /// Of this installation; the service root's UUID. Node, chassis and manager UUIDs are derived from it.
     pub fn uuid(&self) -> uuid::Uuid {
-        todo!()
+        self.inner.uuid
     }
-    /// Names of the nodes that `who` may see, sorted; shared, so that a list of 10,000 costs no copies of names.
+
+    /// Names of the nodes that `who` may see, sorted.
     pub fn nodes(&self, who: &Actor) -> Vec<NodeId> {
-        todo!()
+        let config = self.inner.config.load();
+        match &*who.scope {
+            Scope::All => config.nodes.keys().cloned().collect(),
+            scope @ Scope::Some { .. } => config
+                .nodes
+                .values()
+                .filter(|node| scope.covers(&node.id, node.groups.iter()))
+                .map(|node| node.id.clone())
+                .collect(),
+        }
     }
+
     /// A node, if `who` may see it. Starts a coalesced refresh of its power when that is older than
     /// `patience.refresh_after`; never waits for it.
     pub fn node(&self, who: &Actor, id: &str) -> Option<NodeView> {
-        todo!()
+        let entry = self.inner.entry(who, id)?;
+        self.inner.refresh(&entry.config.load(), false);
+        Some(self.inner.node_view(&entry))
     }
+
     /// As [`Self::node`], and refreshes the sensors too when they are old.
     pub fn node_with_sensors(&self, who: &Actor, id: &str) -> Option<NodeView> {
-        todo!()
+        let entry = self.inner.entry(who, id)?;
+        self.inner.refresh(&entry.config.load(), true);
+        Some(self.inner.node_view(&entry))
     }
+
     /// The node that has this MAC (any case, colons or dashes).
     pub fn node_by_mac(&self, who: &Actor, mac: &str) -> Option<NodeView> {
-        todo!()
+        let mac = mac.to_ascii_lowercase().replace('-', ":");
+        let id = self.inner.index.load().by_mac.get(&mac).cloned()?;
+        self.node(who, id.as_str())
     }
+
+    /// All enclosures. One that holds none of the nodes an account is limited to does not exist for it.
     pub fn chassis_list(&self, who: &Actor) -> Vec<ChassisView> {
-        todo!()
+        let config = self.inner.config.load();
+        config.chassis.keys().filter_map(|id| self.chassis(who, id.as_str())).collect()
     }
+
+    /// One enclosure.
     pub fn chassis(&self, who: &Actor, id: &str) -> Option<ChassisView> {
-        todo!()
+        let config = self.inner.config.load();
+        let view = self.inner.chassis_view(who, config.chassis.get(id)?);
+        (matches!(&*who.scope, Scope::All) || !view.nodes.is_empty()).then_some(view)
     }
+
     /// rackfish first, then each endpoint that is the host of a node that `who` may see.
     pub fn managers(&self, who: &Actor) -> Vec<ManagerView> {
-        todo!()
+        let index = self.inner.index.load();
+        let bmcs = index.hosts.keys().filter_map(|id| self.inner.bmc_manager(who, id.as_str()));
+        std::iter::once(self.inner.own_manager(who)).chain(bmcs).collect()
     }
+
+    /// One manager.
     pub fn manager(&self, who: &Actor, id: &str) -> Option<ManagerView> {
-        todo!()
+        if id == "rackfish" { Some(self.inner.own_manager(who)) } else { self.inner.bmc_manager(who, id) }
     }
+
+    /// All configured devices.
     pub fn endpoints(&self) -> Vec<EndpointView> {
-        todo!()
+        let config = self.inner.config.load();
+        config.endpoints.keys().filter_map(|id| self.inner.endpoint_view(id.as_str())).collect()
     }
+
+    /// One device.
     pub fn endpoint(&self, id: &str) -> Option<EndpointView> {
-        todo!()
+        self.inner.endpoint_view(id)
     }
+
+    /// Tasks that `who` may see, oldest first.
     pub fn tasks(&self, who: &Actor) -> Vec<TaskView> {
-        todo!()
+        self.inner.tasks.visible(who)
     }
+
+    /// One task.
     pub fn task(&self, who: &Actor, id: &str) -> Option<TaskView> {
-        todo!()
+        self.inner.tasks.get(who, id)
     }
+
     /// The one way to have something done. Answers when the device has really done it, with the real error, or
     /// with [`Outcome::Running`] when `patience.action` has passed. Dropping the future does not stop the operation.
     pub async fn run(&self, who: &Actor, on: Target, op: Op, fresh: Fresh) -> Result<Outcome, OpError> {
-        todo!()
+        act::run(&self.inner, who, on, op, fresh).await
     }
+
     /// What happens from now on. A slow receiver loses the oldest, never slows the fleet.
     pub fn events(&self) -> broadcast::Receiver<Event> {
-        todo!()
-    }
-    /// Puts a new configuration in force: endpoints whose `fingerprint` is unchanged keep their worker, session
-    /// and queue.
-    pub async fn reconfigure(&self, config: Arc<Config>) {
-        todo!()
-    }
-    /// Lets operations under way end (bounded), closes sessions on devices, flushes the store.
-    pub async fn stop(&self) {
-        todo!()
+        self.inner.events.subscribe()
     }
 }

@@ -3,6 +3,22 @@
 //! Everything that rackfish keeps is a document: a kind, a key, a JSON body and a revision that grows by one with
 //! each write. Writers say which revision they replace (compare-and-set). The embedded store is one SQLite file; a
 //! cluster store could take its place behind [`Store`].
+//!
+//! Rooms: [`SqliteStore`] is the embedded file (`sqlite` the handle, `writer` the one thread that writes, `schema` what
+//! is checked before the file is trusted, `lock` who may open it); [`MemoryStore`] keeps nothing and is for tests;
+//! `mirror` is what both read from, and the one place that decides a compare-and-set.
+
+mod lock;
+mod memory;
+mod mirror;
+mod schema;
+mod sqlite;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use memory::MemoryStore;
+pub use sqlite::SqliteStore;
 
 use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
@@ -36,6 +52,26 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 11] = [
+        Self::Account,
+        Self::Session,
+        Self::Override,
+        Self::Operation,
+        Self::Hold,
+        Self::Task,
+        Self::Subscription,
+        Self::Setting,
+        Self::LastState,
+        Self::Caps,
+        Self::Service,
+    ];
+
+    /// The kind with that name on disk; `None` for those of other versions.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
     /// The name on disk.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -57,7 +93,8 @@ impl Kind {
 /// A document as stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Doc {
-    /// 1 for a new document, one more with every write.
+    /// 1 for a new document, one more with every write. A document that was deleted and made again starts above
+    /// what it had, so that an old revision (or ETag) never matches again.
     pub revision: u64,
     /// JSON.
     pub body: serde_json::Value,

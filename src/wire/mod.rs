@@ -1,1 +1,4 @@
 //! Byte codecs: no I/O, no async, no clock. Every decoder is bounded and never panics on outside data.
+
+pub mod ipmi;
+pub mod snmp;

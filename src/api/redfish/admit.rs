@@ -1,0 +1,110 @@
+//! Who may pass: authentication of a request, privileges of its resource.
+
+use std::{net::IpAddr, sync::Arc};
+
+use actix_web::http::header::{self, HeaderMap};
+
+use super::{Redfish, descriptor::Privileges, error::Error, messages as m, resources::accounts};
+use crate::{
+    auth::{AuthError, Principal},
+    model::{Actor, Face, Role, Scope},
+};
+
+/// Name from a client certificate that the TLS layer has verified; kept with the connection.
+#[derive(Debug, Clone)]
+pub struct ClientCertificate(pub Arc<str>);
+
+/// Finds out who asks: a session token, else Basic, else the connection's client certificate.
+pub async fn authenticate(
+    face: &Redfish,
+    headers: &HeaderMap,
+    peer: Option<IpAddr>,
+    certificate: Option<&ClientCertificate>,
+) -> Result<Principal, Error> {
+    if let Some(token) = headers.get("X-Auth-Token") {
+        let token = token.to_str().map_err(|_| Error::of_login(&AuthError::BadToken))?;
+        return face.auth.token(token).map_err(|e| Error::of_login(&e));
+    }
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let (user, password) =
+            value.to_str().ok().and_then(basic).ok_or_else(|| Error::of_login(&AuthError::BadCredentials))?;
+        return face.auth.basic(&user, &password, peer).await.map_err(|e| Error::of_login(&e));
+    }
+    if let Some(ClientCertificate(name)) = certificate {
+        return face.auth.certificate(name).map_err(|e| Error::of_login(&e));
+    }
+    Err(Error::unauthorized(m::ACCESS_UNAUTHORIZED.with([])))
+}
+
+/// User and password of a `Basic` header (RFC 7617).
+pub(crate) fn basic(value: &str) -> Option<(String, String)> {
+    let (scheme, coded) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let bytes = openssl::base64::decode_block(coded.trim()).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    text.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
+}
+
+/// Whether the role of `principal` has one of `privileges`, and whether its password is one that it may go on with.
+/// `own_account`: the request is one that an account may make whose password has to be changed.
+pub fn privileged(principal: &Principal, privileges: Privileges, own_account: bool) -> Result<(), Error> {
+    if principal.must_change_password && !own_account {
+        return Err(Error::new(403, m::PASSWORD_CHANGE_REQUIRED.with([&accounts::uri(&principal.name)])));
+    }
+    if privileges.iter().any(|p| principal.role.has(p)) { Ok(()) } else { Err(Error::forbidden()) }
+}
+
+/// The actor that `principal` is in this request.
+pub fn actor(principal: &Principal, request: Arc<str>) -> Actor {
+    Actor {
+        principal: Arc::clone(&principal.name),
+        role: principal.role,
+        scope: Arc::clone(&principal.scope),
+        face: Face::Redfish,
+        request,
+    }
+}
+
+/// The actor of a request that needs no login: sees nothing.
+pub fn nobody(request: Arc<str>) -> Actor {
+    let scope = Scope::Some { nodes: std::collections::BTreeSet::new(), groups: std::collections::BTreeSet::new() };
+    Actor { principal: Arc::from("-"), role: Role::ReadOnly, scope: Arc::new(scope), face: Face::Redfish, request }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::api::redfish::descriptor::{COMPONENTS, LOGIN, USERS_OR_SELF};
+
+    #[test]
+    fn basic_headers_are_taken_apart() {
+        assert_eq!(basic("Basic YTpiOmM=").unwrap(), ("a".to_owned(), "b:c".to_owned()));
+        assert_eq!(basic("basic Og==").unwrap(), (String::new(), String::new()));
+        for bad in ["Basic", "Basic YQ==", "Basic !!!", "Bearer YTpi", "Basic //79OmE="] {
+            assert!(basic(bad).is_none(), "{bad}");
+        }
+    }
+
+    fn somebody(role: Role, must_change_password: bool) -> Principal {
+        Principal { name: "bob".into(), role, scope: Arc::default(), must_change_password, session: None }
+    }
+
+    #[test]
+    fn privileges_follow_roles() {
+        assert!(privileged(&somebody(Role::ReadOnly, false), LOGIN, false).is_ok());
+        assert_eq!(privileged(&somebody(Role::ReadOnly, false), COMPONENTS, false).unwrap_err().status, 403);
+        assert!(privileged(&somebody(Role::Operator, false), COMPONENTS, false).is_ok());
+        assert!(privileged(&somebody(Role::ReadOnly, false), USERS_OR_SELF, false).is_ok());
+    }
+
+    #[test]
+    fn a_password_to_be_changed_opens_one_door() {
+        let error = privileged(&somebody(Role::Administrator, true), LOGIN, false).unwrap_err();
+        assert_eq!(error.status, 403);
+        assert_eq!(error.messages.first().unwrap().args, ["/redfish/v1/AccountService/Accounts/bob"]);
+        assert!(privileged(&somebody(Role::ReadOnly, true), USERS_OR_SELF, true).is_ok());
+    }
+}

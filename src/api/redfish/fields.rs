@@ -1,0 +1,335 @@
+//! Request bodies: strict JSON objects whose members are taken out one by one, with everything wrong collected.
+//!
+//! All or nothing: a request with one wrong member changes nothing and names all of them.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::{
+    error::Error,
+    messages::{self as m, Message},
+};
+
+/// Longest piece of a client's value that is repeated to it.
+const SHOWN: usize = 80;
+
+/// The members of an object that have not been taken yet, and what was wrong with those that were.
+pub struct Fields {
+    map: Map<String, Value>,
+    /// `Boot/` within `Boot`.
+    prefix: String,
+    /// Of an action: its name.
+    action: Option<&'static str>,
+    problems: Vec<Message>,
+}
+
+impl Fields {
+    /// A body of properties: needs at least one. `@odata` annotations are left aside, as DSP0266 wants.
+    pub fn properties(body: &[u8]) -> Result<Self, Error> {
+        if body.is_empty() {
+            return Err(Error::new(400, m::EMPTY_JSON.with([])));
+        }
+        let map = parse(body)?;
+        if map.is_empty() {
+            return Err(Error::new(400, m::EMPTY_JSON.with([])));
+        }
+        let mut fields = Self { map, prefix: String::new(), action: None, problems: Vec::new() };
+        fields.map.retain(|key, _| !key.starts_with("@odata."));
+        if fields.map.is_empty() {
+            return Err(Error::new(400, m::NO_OPERATION.with([])));
+        }
+        Ok(fields)
+    }
+
+    /// A body of an action's parameters.
+    pub fn parameters(body: &[u8], action: &'static str) -> Result<Self, Error> {
+        let map = if body.is_empty() { Map::new() } else { parse(body)? };
+        Ok(Self { map, prefix: String::new(), action: Some(action), problems: Vec::new() })
+    }
+
+    /// Whether the member is there.
+    pub fn has(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
+    /// Takes a member as it is.
+    pub fn take(&mut self, key: &str) -> Option<Value> {
+        self.map.remove(key)
+    }
+
+    /// Takes a text.
+    pub fn string(&mut self, key: &str) -> Option<String> {
+        match self.take(key)? {
+            Value::String(text) => Some(text),
+            other => self.wrong_type(key, &other),
+        }
+    }
+
+    /// Takes a text or null.
+    pub fn nullable_string(&mut self, key: &str) -> Option<Option<String>> {
+        match self.take(key)? {
+            Value::String(text) => Some(Some(text)),
+            Value::Null => Some(None),
+            other => self.wrong_type(key, &other),
+        }
+    }
+
+    /// Takes a boolean.
+    pub fn boolean(&mut self, key: &str) -> Option<bool> {
+        match self.take(key)? {
+            Value::Bool(value) => Some(value),
+            other => self.wrong_type(key, &other),
+        }
+    }
+
+    /// Takes an array of texts.
+    pub fn strings(&mut self, key: &str) -> Option<Vec<String>> {
+        let value = self.take(key)?;
+        let texts = value
+            .as_array()
+            .and_then(|items| items.iter().map(|i| i.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>());
+        if texts.is_none() {
+            return self.wrong_type(key, &value);
+        }
+        texts
+    }
+
+    /// Takes one of `allowed`, by its word.
+    pub fn one_of<T: Copy>(&mut self, key: &str, allowed: &[T], word: impl Fn(T) -> &'static str) -> Option<T> {
+        let text = self.string(key)?;
+        let found = allowed.iter().copied().find(|a| word(*a) == text);
+        if found.is_none() {
+            let words: Vec<_> = allowed.iter().map(|a| word(*a)).collect();
+            self.not_in_list(key, &text, &words);
+        }
+        found
+    }
+
+    /// Takes an embedded object.
+    pub fn object(&mut self, key: &str) -> Option<Self> {
+        match self.take(key)? {
+            Value::Object(map) => {
+                Some(Self { map, prefix: format!("{}{key}/", self.prefix), action: self.action, problems: Vec::new() })
+            }
+            other => self.wrong_type(key, &other),
+        }
+    }
+
+    /// Takes over what was wrong within an embedded object.
+    pub fn absorb(&mut self, inner: Self, current: Option<&Value>) {
+        self.problems.extend(inner.complaints(current));
+    }
+
+    /// Something is wrong that only the caller can know.
+    pub fn problem(&mut self, message: Message) {
+        self.problems.push(message);
+    }
+
+    /// Notes that `key` is missing.
+    pub fn missing(&mut self, key: &str) {
+        let message = match self.action {
+            Some(action) => m::ACTION_PARAMETER_MISSING.with([action, key]),
+            None => m::PROPERTY_MISSING.with([key]),
+        };
+        self.problems.push(message.about(&format!("{}{key}", self.prefix)));
+    }
+
+    /// Whether anything was wrong so far.
+    pub fn is_good(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// Notes a value that is none of `allowed`.
+    pub fn not_in_list(&mut self, key: &str, value: &str, allowed: &[&str]) {
+        let value = shorten(value);
+        let message = match self.action {
+            Some(action) => m::ACTION_PARAMETER_NOT_IN_LIST.with([&value, key, action]),
+            None => m::PROPERTY_NOT_IN_LIST.with([&value, key]),
+        };
+        let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
+        self.problems.push(message.detail(format!("Allowed: {allowed}.")).about(&format!("{}{key}", self.prefix)));
+    }
+
+    fn wrong_type<T>(&mut self, key: &str, value: &Value) -> Option<T> {
+        let value = if key.contains("Password") { "given".to_owned() } else { show(value) };
+        let message = match self.action {
+            Some(action) => m::ACTION_PARAMETER_TYPE.with([&value, key, action]),
+            None => m::PROPERTY_TYPE.with([&value, key]),
+        };
+        self.problems.push(message.about(&format!("{}{key}", self.prefix)));
+        None
+    }
+
+    fn complaints(mut self, current: Option<&Value>) -> Vec<Message> {
+        for key in self.map.keys() {
+            let known = current.and_then(|c| c.get(key)).is_some();
+            let message = match self.action {
+                Some(action) => m::ACTION_PARAMETER_UNKNOWN.with([action, key]),
+                None if known => m::PROPERTY_NOT_WRITABLE.with([key]),
+                None => m::PROPERTY_UNKNOWN.with([key]),
+            };
+            self.problems.push(message.about(&format!("{}{key}", self.prefix)));
+        }
+        self.problems
+    }
+
+    /// Everything must have been taken by now. `current` is the resource as it is: a member that it has can't be
+    /// written, any other is unknown.
+    pub fn finish(self, current: Option<&Value>) -> Result<(), Error> {
+        let problems = self.complaints(current);
+        if problems.is_empty() { Ok(()) } else { Err(Error::bad(problems)) }
+    }
+}
+
+/// A value for an error message.
+fn show(value: &Value) -> String {
+    shorten(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+}
+
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((at, _)) => format!("{}...", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// An object without duplicate keys, nested at most as deep as `serde_json` allows (128).
+fn parse(body: &[u8]) -> Result<Map<String, Value>, Error> {
+    match serde_json::from_slice::<Strict>(body) {
+        Ok(Strict(Value::Object(map))) => Ok(map),
+        Ok(_) => Err(Error::new(400, m::UNRECOGNIZED_BODY.with([]).detail("It has to be a JSON object."))),
+        Err(cause) => {
+            Err(Error::new(400, m::MALFORMED_JSON.with([]).detail(format!("{}.", capital(&cause.to_string())))))
+        }
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|c| c.to_uppercase().collect::<String>() + chars.as_str()).unwrap_or_default()
+}
+
+/// A JSON value in which no object has a key twice.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Strict)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+    fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
+        Ok(Value::Bool(v))
+    }
+    fn visit_i64<E>(self, v: i64) -> Result<Value, E> {
+        Ok(v.into())
+    }
+    fn visit_u64<E>(self, v: u64) -> Result<Value, E> {
+        Ok(v.into())
+    }
+    fn visit_f64<E>(self, v: f64) -> Result<Value, E> {
+        Ok(v.into())
+    }
+    fn visit_str<E>(self, v: &str) -> Result<Value, E> {
+        Ok(Value::String(v.to_owned()))
+    }
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(Strict(item)) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = members.next_key::<String>()? {
+            let Strict(value) = members.next_value()?;
+            if map.contains_key(&key) {
+                return Err(A::Error::custom(format_args!("the member {key:?} occurs twice")));
+            }
+            map.insert(key, value);
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn keys(error: &Error) -> Vec<&'static str> {
+        error.messages.iter().map(|m| m.definition.key).collect()
+    }
+
+    #[test]
+    fn malformed_bodies_name_line_and_column() {
+        for bad in ["{\n\"a\": 1,}", "{\"a\":1,\"a\":2}", "{\"a\":{\"b\":1,\"b\":1}}", "{\"a\":", "nul", "\u{1}"] {
+            let error = Fields::properties(bad.as_bytes()).err().unwrap();
+            assert_eq!((error.status, keys(&error)), (400, vec!["MalformedJSON"]), "{bad}");
+            assert!(error.text().contains("line") && error.text().contains("column"), "{}", error.text());
+        }
+        let deep = "[".repeat(100_000);
+        assert_eq!(keys(&Fields::properties(deep.as_bytes()).err().unwrap()), ["MalformedJSON"]);
+        assert_eq!(keys(&Fields::properties(b"[1]").err().unwrap()), ["UnrecognizedRequestBody"]);
+        assert_eq!(keys(&Fields::properties(b"{}").err().unwrap()), ["EmptyJSON"]);
+        assert_eq!(keys(&Fields::properties(b"{\"@odata.id\":\"/x\"}").err().unwrap()), ["NoOperation"]);
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_named_at_once() {
+        let body = json!({"A": 1, "B": "x", "C": null, "D": 2, "Boot": {"E": 1}});
+        let mut fields = Fields::properties(body.to_string().as_bytes()).unwrap();
+        assert_eq!(fields.string("A"), None);
+        assert_eq!(fields.one_of("B", &["y", "z"], |w| w), None);
+        let inner = fields.object("Boot").unwrap();
+        fields.absorb(inner, None);
+        let error = fields.finish(Some(&json!({"C": 3}))).err().unwrap();
+        assert_eq!(
+            keys(&error),
+            [
+                "PropertyValueTypeError",
+                "PropertyValueNotInList",
+                "PropertyUnknown",
+                "PropertyNotWritable",
+                "PropertyUnknown"
+            ]
+        );
+        assert!(error.messages[1].text().contains("y, z"));
+        assert_eq!(error.messages[2].property.as_deref(), Some("#/Boot/E"));
+    }
+
+    #[test]
+    fn actions_speak_of_parameters() {
+        let mut fields = Fields::parameters(b"{\"X\":1}", "A.B").unwrap();
+        fields.missing("Y");
+        assert_eq!(keys(&fields.finish(None).err().unwrap()), ["ActionParameterMissing", "ActionParameterUnknown"]);
+        assert!(Fields::parameters(b"", "A.B").unwrap().finish(None).is_ok());
+    }
+
+    #[test]
+    fn long_values_are_shortened_and_passwords_not_repeated() {
+        let body = json!({"A": vec!["ä"; 500], "Password": {"secret": 1}});
+        let mut fields = Fields::properties(body.to_string().as_bytes()).unwrap();
+        fields.string("A");
+        fields.string("Password");
+        let error = fields.finish(None).err().unwrap();
+        assert!(error.messages[0].text().len() < 400);
+        assert!(!error.messages[1].text().contains("secret"));
+    }
+}

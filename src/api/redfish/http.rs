@@ -1,0 +1,352 @@
+//! HTTP: from a request to a [`Call`], from a [`Reply`] to a response; the request log and the audit log.
+
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{
+        StatusCode,
+        header::{self, HeaderMap, HeaderName, HeaderValue},
+    },
+    web,
+};
+use futures_util::StreamExt;
+
+use super::{
+    Redfish,
+    admit::{self, ClientCertificate},
+    call::{Call, names_etag},
+    descriptor::{Method, Run},
+    error::Error,
+    expand, messages as m,
+    query::Query,
+    reply::Reply,
+    resources::{accounts, sessions},
+    route::Entry,
+};
+
+/// Largest body that is read: what Redfish clients send has a few hundred bytes.
+pub const MAX_BODY: usize = 1024 * 1024;
+/// A client that sends a body slower than this is cut off.
+const BODY_TIME: Duration = Duration::from_secs(20);
+/// Longest `X-Request-Id` that is taken over.
+const MAX_REQUEST_ID: usize = 64;
+
+const ODATA_VERSION: HeaderName = HeaderName::from_static("odata-version");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
+const JSON: &str = "application/json";
+
+/// What the log says about a request besides its line.
+#[derive(Default)]
+struct Seen {
+    principal: Option<Arc<str>>,
+    what: RefCell<String>,
+}
+
+/// The one handler of everything below `/redfish`, and of what is nowhere.
+pub async fn serve(req: HttpRequest, payload: web::Payload, face: web::Data<Redfish>) -> HttpResponse {
+    let started = Instant::now();
+    let request = request_id(req.headers());
+    let mut seen = Seen::default();
+    let found = face.router.find(req.path());
+    let entry = found.as_ref().map(|(entry, _)| *entry);
+    let (reply, challenge) = match handle(&req, payload, &face, found, &request, &mut seen).await {
+        Ok(reply) => (reply, false),
+        Err(error) => {
+            let challenge = error.challenge;
+            if seen.what.borrow().is_empty() && error.status >= 500 {
+                seen.what.replace(error.text());
+            }
+            (error.into_reply(), challenge)
+        }
+    };
+    log(&req, &reply, &seen, &request, started);
+    face.metrics.request("redfish", reply.status, started.elapsed());
+    respond(&req, reply, entry, challenge, &request)
+}
+
+async fn handle(
+    req: &HttpRequest,
+    payload: web::Payload,
+    face: &Redfish,
+    found: Option<(&Entry, super::route::Params<'_>)>,
+    request: &Arc<str>,
+    seen: &mut Seen,
+) -> Result<Reply, Error> {
+    let headers = req.headers();
+    if headers.get(&ODATA_VERSION).is_some_and(|v| v.as_bytes() != b"4.0") {
+        return Err(Error::new(412, m::HEADER_INVALID.with(["OData-Version"]).detail("It has to be 4.0.")));
+    }
+    let peer = req.peer_addr().map(|a| a.ip());
+    let word = req.method().as_str();
+    let reading = matches!(word, "GET" | "HEAD" | "OPTIONS");
+    let method = if reading { Some(Method::Get) } else { Method::parse(word) };
+    // An open method answers 405 to its neighbours without asking for a login: the root's does.
+    let open = found.as_ref().is_some_and(|(e, _)| {
+        method
+            .and_then(|m| e.resource.verb(m))
+            .or_else(|| e.resource.verb(Method::Get))
+            .is_some_and(|v| v.privileges.is_empty())
+    });
+    let principal = if open {
+        None
+    } else {
+        Some(admit::authenticate(face, headers, peer, req.conn_data::<ClientCertificate>()).await?)
+    };
+    seen.principal = principal.as_ref().map(|p| Arc::clone(&p.name));
+    let Some((entry, params)) = found else { return Err(Error::not_found(req.path())) };
+    let resource = entry.resource;
+    let Some(verb) = method.and_then(|m| resource.verb(m)) else {
+        return Err(Error::new(405, m::OPERATION_NOT_ALLOWED.with([]).way_out(format!("Use {}.", resource.allow()))));
+    };
+    if let Some(principal) = &principal {
+        let own = accounts::is_own(resource, &params, principal) || sessions::is_own(resource, &params, principal);
+        admit::privileged(principal, verb.privileges, own)?;
+    }
+    if word == "OPTIONS" {
+        return Ok(Reply::done());
+    }
+    let body = if reading { web::Bytes::new() } else { read_body(headers, payload).await? };
+    let query = match method {
+        Some(Method::Get) => Query::parse(req.query_string(), resource.queries)?,
+        _ => Query::default(),
+    };
+    let actor = match &principal {
+        Some(principal) => admit::actor(principal, Arc::clone(request)),
+        None => admit::nobody(Arc::clone(request)),
+    };
+    let call = Call {
+        face,
+        actor: &actor,
+        principal: principal.as_ref(),
+        resource,
+        uri: req.path(),
+        params,
+        query: &query,
+        if_match: headers.get(header::IF_MATCH).and_then(|v| v.to_str().ok()),
+        peer,
+        body: &body,
+        what: &seen.what,
+    };
+    let reply = match &verb.run {
+        Run::Now(run) => {
+            // Views may start a refresh: on the fleet's runtime, not on this worker's.
+            let _inside = face.runtime.enter();
+            run(&call)?
+        }
+        Run::Later(run) => run(&call).await?,
+    };
+    if !reading {
+        return Ok(reply);
+    }
+    acceptable(headers, &reply)?;
+    if !query.is_plain() {
+        return Ok(shaped(&call, reply));
+    }
+    Ok(unless_known(headers, reply))
+}
+
+/// Answers 304 if the client has the resource already.
+fn unless_known(headers: &HeaderMap, reply: Reply) -> Reply {
+    let known = match (headers.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok()), &reply.body.etag) {
+        (Some(header), Some(etag)) => reply.status == 200 && names_etag(header, etag),
+        _ => false,
+    };
+    if known {
+        let body = super::doc::Body { bytes: Vec::new(), etag: reply.body.etag };
+        return Reply { status: 304, body, ..Reply::default() };
+    }
+    reply
+}
+
+/// Applies `only`, `$expand` and `$select` to a resource that was written whole.
+fn shaped(call: &Call<'_>, mut reply: Reply) -> Reply {
+    if reply.status != 200 {
+        return reply;
+    }
+    if call.query.only {
+        if let Some(member) = expand::only_member(&reply.body.bytes).and_then(|uri| fetch(call, &uri)) {
+            return member;
+        }
+        return reply;
+    }
+    if let Some(which) = call.query.expand {
+        reply.body.bytes =
+            expand::expand(&reply.body.bytes, which, |uri| fetch(call, uri).map(|member| member.body.bytes));
+        // It would not follow the members.
+        reply.body.etag = None;
+    }
+    if let Some(paths) = &call.query.select {
+        reply.body.bytes = expand::select(&reply.body.bytes, paths);
+    }
+    reply
+}
+
+/// A resource that another one links to, as the same caller sees it.
+fn fetch(call: &Call<'_>, uri: &str) -> Option<Reply> {
+    let (entry, params) = call.face.router.find(uri)?;
+    let verb = entry.resource.verb(Method::Get)?;
+    let Run::Now(run) = &verb.run else { return None };
+    if let Some(principal) = call.principal {
+        admit::privileged(principal, verb.privileges, false).ok()?;
+    } else if !verb.privileges.is_empty() {
+        return None;
+    }
+    let query = Query::default();
+    let inner = Call {
+        face: call.face,
+        actor: call.actor,
+        principal: call.principal,
+        resource: entry.resource,
+        uri,
+        params,
+        query: &query,
+        if_match: None,
+        peer: call.peer,
+        body: &[],
+        what: call.what,
+    };
+    let _inside = call.face.runtime.enter();
+    run(&inner).ok().filter(|r| r.status == 200)
+}
+
+async fn read_body(headers: &HeaderMap, mut payload: web::Payload) -> Result<web::Bytes, Error> {
+    let too_large = || Error::new(413, m::PAYLOAD_TOO_LARGE.with([]).detail(format!("The limit is {MAX_BODY} bytes.")));
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|n| n > MAX_BODY) {
+        return Err(too_large());
+    }
+    let mut body = web::BytesMut::new();
+    let reading = async {
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|e| Error::new(400, m::UNRECOGNIZED_BODY.with([]).detail(format!("{e}."))))?;
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(())
+    };
+    match tokio::time::timeout(BODY_TIME, reading).await {
+        Ok(result) => result?,
+        Err(_) => return Err(Error::new(408, m::UNRECOGNIZED_BODY.with([]).detail("It did not arrive in time."))),
+    }
+    // sushy sends POSTs without a body and then without a type.
+    if !body.is_empty() && !is_json(headers) {
+        return Err(Error::new(415, m::HEADER_INVALID.with(["Content-Type"]).detail("It has to be application/json.")));
+    }
+    Ok(body.freeze())
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return true };
+    let kind = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case(JSON)
+}
+
+/// Refuses a GET whose `Accept` excludes what there is.
+fn acceptable(headers: &HeaderMap, reply: &Reply) -> Result<(), Error> {
+    let Some(accept) = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()) else { return Ok(()) };
+    let have = reply.content_type.unwrap_or(JSON).split(';').next().unwrap_or_default();
+    let family = have.split('/').next().unwrap_or_default();
+    let fits = accept.split(',').any(|range| {
+        let range = range.split(';').next().unwrap_or_default().trim();
+        range == "*/*" || range.eq_ignore_ascii_case(have) || range.strip_suffix("/*") == Some(family)
+    });
+    if fits || accept.trim().is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(406, m::HEADER_INVALID.with(["Accept"]).detail(format!("There is {have} only."))))
+}
+
+/// The answer to a request that another face or route refuses.
+pub fn refuse(req: &HttpRequest, error: Error) -> HttpResponse {
+    let challenge = error.challenge;
+    respond(req, error.into_reply(), None, challenge, &request_id(req.headers()))
+}
+
+fn respond(req: &HttpRequest, reply: Reply, entry: Option<&Entry>, challenge: bool, request: &str) -> HttpResponse {
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::new(status);
+    let headers = response.headers_mut();
+    headers.insert(ODATA_VERSION, HeaderValue::from_static("4.0"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let mut text = |name: HeaderName, value: &str| {
+        // A value that is no header text (it would need control characters) is left out.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    text(REQUEST_ID, request);
+    if let Some(etag) = &reply.body.etag {
+        text(header::ETAG, etag);
+    }
+    if let Some(location) = &reply.location {
+        text(header::LOCATION, location);
+    }
+    if let Some(token) = &reply.token {
+        text(AUTH_TOKEN, token);
+    }
+    if let Some(seconds) = reply.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if challenge {
+        headers
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"rackfish\", charset=\"UTF-8\""));
+    }
+    let reading = matches!(req.method().as_str(), "GET" | "HEAD" | "OPTIONS");
+    if let Some(entry) = entry.filter(|_| reading || reply.status == 405) {
+        headers.insert(header::ALLOW, entry.allow.clone());
+        if let Some(link) = entry.described_by.as_ref().filter(|_| reading) {
+            headers.insert(header::LINK, link.clone());
+        }
+    }
+    if reply.body.bytes.is_empty() {
+        return response;
+    }
+    let content_type = HeaderValue::from_static(reply.content_type.unwrap_or(JSON));
+    headers.insert(header::CONTENT_TYPE, content_type);
+    response.set_body(actix_web::body::BoxBody::new(reply.body.bytes))
+}
+
+fn request_id(headers: &HeaderMap) -> Arc<str> {
+    static RUN: LazyLock<u32> = LazyLock::new(rand::random);
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let given = headers.get(&REQUEST_ID).and_then(|v| v.to_str().ok()).filter(|id| {
+        !id.is_empty()
+            && id.len() <= MAX_REQUEST_ID
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+    });
+    match given {
+        Some(id) => Arc::from(id),
+        None => Arc::from(format!("{:08x}-{:x}", *RUN, NEXT.fetch_add(1, Ordering::Relaxed))),
+    }
+}
+
+/// Reads that went well are logged at `debug`: Ironic polls each node four times every two minutes.
+fn log(req: &HttpRequest, reply: &Reply, seen: &Seen, request: &str, started: Instant) {
+    let principal = seen.principal.as_deref().unwrap_or("-");
+    let (method, path, status) = (req.method().as_str(), req.path(), reply.status);
+    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let writing = !matches!(method, "GET" | "HEAD" | "OPTIONS");
+    if writing || status >= 400 {
+        let peer = req.peer_addr().map(|a| a.ip());
+        let peer = peer.as_ref().map_or(&"-" as &dyn std::fmt::Display, |p| p as &dyn std::fmt::Display);
+        tracing::info!(target: "access", face = "redfish", %peer, principal, method, path, status, micros, request);
+    } else {
+        tracing::debug!(target: "access", face = "redfish", principal, method, path, status, micros, request);
+    }
+    if writing {
+        let what = seen.what.borrow();
+        let result = if status < 400 { "ok" } else { "refused" };
+        tracing::info!(target: "audit", face = "redfish", principal, what = what.as_str(), method, path, status, result, request);
+    }
+}

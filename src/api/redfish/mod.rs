@@ -1,0 +1,62 @@
+//! The Redfish face (DSP0266 1.20; what Ironic's client needs of it decides where the standard leaves a choice).
+//!
+//! A request passes [`http`] (bytes, headers, log), [`admit`] (route, login, privilege) and ends in one handler below
+//! [`resources`], which asks the fleet for a view or an operation and writes the answer with [`doc`]. What a resource
+//! is (route, methods, privileges, schema version) stands in its [`descriptor`] and nowhere else.
+
+pub mod admit;
+pub mod call;
+pub mod descriptor;
+pub mod doc;
+pub mod error;
+pub mod events;
+pub mod expand;
+pub mod fields;
+pub mod http;
+pub mod messages;
+pub mod query;
+pub mod reply;
+pub mod resources;
+pub mod route;
+pub mod table;
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use crate::{api::operations::Metrics, auth::Auth, fleet::Fleet};
+use resources::{logs::LogCache, subscriptions::Subscriptions};
+use route::Router;
+
+/// The face: what handlers need.
+pub struct Redfish {
+    /// Nodes, chassis, managers, tasks, operations.
+    pub fleet: Fleet,
+    /// Accounts and sessions.
+    pub auth: Auth,
+    /// Event subscriptions; without them there is no EventService.
+    pub subscriptions: Option<Arc<dyn Subscriptions>>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Where operations run: never on a listener's own threads.
+    pub runtime: Handle,
+    /// Logs as last read.
+    pub logs: Arc<LogCache>,
+    /// Routes.
+    pub router: Router,
+}
+
+impl Redfish {
+    /// A face for `fleet`. Has to be called within the runtime that the fleet lives on.
+    pub fn new(fleet: Fleet, auth: Auth, subscriptions: Option<Arc<dyn Subscriptions>>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            fleet,
+            auth,
+            subscriptions,
+            metrics,
+            runtime: Handle::current(),
+            logs: Arc::default(),
+            router: Router::new(table::ALL),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What a handler answers, before it becomes HTTP.
+
+use super::doc::{Body, Doc};
+
+/// An answer.
+#[derive(Debug, Default)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Empty bytes: no body.
+    pub body: Body,
+    /// `None`: JSON.
+    pub content_type: Option<&'static str>,
+    /// `Location`
+    pub location: Option<String>,
+    /// `X-Auth-Token`
+    pub token: Option<String>,
+    /// `Retry-After`, in seconds.
+    pub retry_after: Option<u64>,
+}
+
+impl Reply {
+    /// 200 with a resource.
+    pub fn ok(doc: Doc) -> Self {
+        Self { status: 200, body: doc.finish(), ..Self::default() }
+    }
+
+    /// 201 with the new resource and where it is.
+    pub fn created(doc: Doc, location: String) -> Self {
+        Self { status: 201, body: doc.finish(), location: Some(location), ..Self::default() }
+    }
+
+    /// 202: a task goes on with it.
+    pub fn accepted(task: Doc, monitor: String) -> Self {
+        Self { status: 202, body: task.finish(), location: Some(monitor), retry_after: Some(2), ..Self::default() }
+    }
+
+    /// 204
+    pub fn done() -> Self {
+        Self { status: 204, ..Self::default() }
+    }
+
+    /// 200 with something that is not JSON.
+    pub fn raw(content_type: &'static str, bytes: Vec<u8>) -> Self {
+        Self { status: 200, body: Body { bytes, etag: None }, content_type: Some(content_type), ..Self::default() }
+    }
+}

@@ -1,0 +1,350 @@
+//! AccountService and accounts. Writes are compare-and-set: of several that name one ETag, one gets through.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{
+    super::{
+        call::{Call, names_etag},
+        descriptor::{Method, Queries, Resource, USERS, USERS_OR_SELF, Verb},
+        doc::{Body, Doc},
+        error::Error,
+        fields::Fields,
+        messages as m,
+        reply::Reply,
+        route::Params,
+    },
+    collection, roles,
+};
+use crate::{
+    auth::{AccountInfo, AccountPatch, Principal},
+    model::{NodeId, Role, Scope, Secret},
+};
+
+/// The service.
+pub const URI: &str = "/redfish/v1/AccountService";
+/// The collection.
+const ACCOUNTS: &str = "/redfish/v1/AccountService/Accounts";
+/// Longest password: more is not hashed.
+const MAX_PASSWORD: u32 = 256;
+
+/// The service.
+pub static SERVICE: Resource = Resource {
+    schema: "AccountService",
+    version: "v1_18_1",
+    uris: &[URI],
+    verbs: &[Verb::get(USERS_OR_SELF, service)],
+    summary: "Accounts, roles and password rules.",
+    queries: Queries::Single,
+};
+
+/// The collection.
+pub static COLLECTION: Resource = Resource {
+    schema: "ManagerAccountCollection",
+    version: "",
+    uris: &[ACCOUNTS],
+    verbs: &[Verb::get(USERS_OR_SELF, list), Verb::of(Method::Post, USERS, |call| Box::pin(create(call)))],
+    summary: "Accounts: an administrator sees all, anyone else their own. POST makes one.",
+    queries: Queries::Collection,
+};
+
+/// An account.
+pub static ACCOUNT: Resource = Resource {
+    schema: "ManagerAccount",
+    version: "v1_14_1",
+    uris: &["/redfish/v1/AccountService/Accounts/{account}"],
+    verbs: &[
+        Verb::get(USERS_OR_SELF, get),
+        Verb::of(Method::Patch, USERS_OR_SELF, |call| Box::pin(patch(call))),
+        Verb::of(Method::Delete, USERS, |call| Box::pin(remove(call))),
+    ],
+    summary: "An account: role, password, the nodes it may see. Anyone may change their own password.",
+    queries: Queries::Single,
+};
+
+/// The URI of an account.
+pub fn uri(name: &str) -> String {
+    format!("{ACCOUNTS}/{name}")
+}
+
+/// Whether the request is about the caller's own account.
+pub fn is_own(resource: &Resource, params: &Params<'_>, principal: &Principal) -> bool {
+    std::ptr::eq(resource, &raw const ACCOUNT) && principal.name.as_ref() == params.get(0)
+}
+
+fn visible(call: &Call<'_>, account: &AccountInfo) -> bool {
+    call.has("ConfigureUsers") || call.is_self(&account.name)
+}
+
+fn account(call: &Call<'_>) -> Result<AccountInfo, Error> {
+    match call.face.auth.account(call.param(0)) {
+        Some(account) if visible(call, &account) => Ok(account),
+        _ if call.has("ConfigureUsers") => Err(call.not_found()),
+        // Whether there is such an account is not for everybody to know.
+        _ => Err(Error::forbidden()),
+    }
+}
+
+#[allow(clippy::unnecessary_wraps)]
+fn service(call: &Call<'_>) -> Result<Reply, Error> {
+    let config = call.face.fleet.config();
+    let mut doc = Doc::resource(&SERVICE, URI);
+    doc.set("Id", "AccountService")
+        .set("Name", "Account service")
+        .set("ServiceEnabled", true)
+        .set("MinPasswordLength", config.auth.min_password)
+        .set("MaxPasswordLength", MAX_PASSWORD)
+        .set("HTTPBasicAuth", "Enabled")
+        .set("LocalAccountAuth", "Enabled")
+        .list("SupportedAccountTypes", ["Redfish"])
+        .obj("Status", |o| {
+            o.set("State", "Enabled").set("Health", "OK");
+        })
+        .link("Accounts", ACCOUNTS)
+        .link("Roles", roles::URI);
+    Ok(Reply::ok(doc))
+}
+
+#[allow(clippy::unnecessary_wraps)]
+fn list(call: &Call<'_>) -> Result<Reply, Error> {
+    let names: Vec<_> = call.face.auth.accounts().into_iter().filter(|a| visible(call, a)).map(|a| a.name).collect();
+    Ok(collection(call, "Accounts", ACCOUNTS, names.iter()))
+}
+
+fn get(call: &Call<'_>) -> Result<Reply, Error> {
+    Ok(Reply::ok(render(&account(call)?)))
+}
+
+fn render(account: &AccountInfo) -> Doc {
+    let mut doc = Doc::resource(&ACCOUNT, &uri(&account.name));
+    // A new password has to change the tag too, though it is never shown.
+    doc.salt(account.revision)
+        .set("Id", account.name.as_ref())
+        .set("Name", &format!("Account {}", account.name))
+        .set("UserName", account.name.as_ref())
+        .set("Password", None::<bool>)
+        .set("RoleId", account.role.as_str())
+        .set("Enabled", account.enabled)
+        .set("Locked", false)
+        .set("PasswordChangeRequired", account.must_change_password)
+        .list("AccountTypes", ["Redfish"])
+        .obj("Links", |o| {
+            o.link("Role", &roles::uri(account.role));
+        });
+    doc.obj("Oem", |o| {
+        o.obj("Rackfish", |o| {
+            o.set("@odata.type", "#RackfishManagerAccount.v1_0_0.ManagerAccount");
+            match account.scope.as_ref() {
+                Scope::All => o.set("AllNodes", true),
+                Scope::Some { nodes, groups } => o
+                    .set("AllNodes", false)
+                    .list("Nodes", nodes.iter().map(NodeId::as_str))
+                    .list("Groups", groups.iter().map(String::as_str)),
+            };
+        });
+    });
+    doc
+}
+
+/// `Oem.Rackfish`: `AllNodes`, or `Nodes` and `Groups`.
+fn scope(fields: &mut Fields, current: &Value) -> Option<Scope> {
+    let mut oem = fields.object("Oem")?;
+    let mut scope = None;
+    if let Some(mut ours) = oem.object("Rackfish") {
+        ours.take("@odata.type");
+        let all = ours.boolean("AllNodes");
+        let (nodes, groups) = (ours.strings("Nodes"), ours.strings("Groups"));
+        let names: Option<BTreeSet<_>> =
+            nodes.as_deref().unwrap_or_default().iter().map(|n| NodeId::new(n).ok()).collect();
+        if names.is_none() {
+            ours.not_in_list("Nodes", "given", &["names of nodes"]);
+        }
+        scope = match (all, nodes.is_some() || groups.is_some()) {
+            (Some(true), false) => Some(Scope::All),
+            (Some(true), true) => {
+                ours.problem(m::PROPERTY_CONFLICT.with(["AllNodes", "Nodes"]));
+                None
+            }
+            (Some(false), _) | (None, true) => Some(Scope::Some {
+                nodes: names.unwrap_or_default(),
+                groups: groups.unwrap_or_default().into_iter().collect(),
+            }),
+            (None, false) => None,
+        };
+        oem.absorb(ours, current.pointer("/Oem/Rackfish"));
+    }
+    fields.absorb(oem, current.get("Oem"));
+    scope
+}
+
+const ROLES: [Role; 3] = [Role::Administrator, Role::Operator, Role::ReadOnly];
+
+/// Takes what POST and PATCH have in common.
+fn changes(fields: &mut Fields, current: &Value) -> AccountPatch {
+    let patch = AccountPatch {
+        password: fields.string("Password").map(Secret::new),
+        role: fields.one_of("RoleId", &ROLES, Role::as_str),
+        scope: scope(fields, current),
+        enabled: fields.boolean("Enabled"),
+        must_change_password: fields.boolean("PasswordChangeRequired"),
+        keep_session: None,
+    };
+    if fields.boolean("Locked") == Some(true) {
+        fields.problem(
+            m::PROPERTY_INCORRECT
+                .with(["Locked", "true"])
+                .detail("Accounts are never locked; set Enabled to false.")
+                .about("Locked"),
+        );
+    }
+    if let Some(types) = fields.strings("AccountTypes").filter(|t| t.iter().any(|t| t != "Redfish")) {
+        fields.not_in_list("AccountTypes", &types.join(", "), &["Redfish"]);
+    }
+    patch
+}
+
+async fn create(call: &Call<'_>) -> Result<Reply, Error> {
+    let mut fields = call.properties()?;
+    for key in ["UserName", "Password", "RoleId"] {
+        if !fields.has(key) {
+            fields.missing(key);
+        }
+    }
+    let name = fields.string("UserName").unwrap_or_default();
+    let AccountPatch { password, role, scope, enabled, must_change_password, keep_session: _ } =
+        changes(&mut fields, &Value::Null);
+    fields.finish(None)?;
+    let (Some(password), Some(role)) = (password, role) else { return Err(call.not_found()) };
+    call.note(format!("Create account {name:?} with role {role}"));
+    let auth = &call.face.auth;
+    let failed = |e| Error::of_account(&e, call.uri);
+    let made = auth
+        .create(&name, &password, role, scope.unwrap_or_default(), must_change_password.unwrap_or(false))
+        .await
+        .map_err(failed)?;
+    let made = if enabled == Some(false) {
+        let off = AccountPatch { enabled, ..AccountPatch::default() };
+        auth.change(&made.name, off, Some(made.revision), false).await.map_err(failed)?
+    } else {
+        made
+    };
+    let location = uri(&made.name);
+    Ok(Reply::created(render(&made), location))
+}
+
+/// The revision that a write has to find: the one whose ETag the client names.
+fn expected(call: &Call<'_>, account: &AccountInfo, body: &Body) -> Result<Option<u64>, Error> {
+    match (call.if_match, &body.etag) {
+        (None, _) => Ok(None),
+        (Some(header), Some(etag)) if names_etag(header, etag) => Ok(Some(account.revision)),
+        (Some(_), _) => Err(Error::precondition()),
+    }
+}
+
+async fn patch(call: &Call<'_>) -> Result<Reply, Error> {
+    let account = account(call)?;
+    let current = render(&account).finish();
+    let expect = expected(call, &account, &current)?;
+    let value: Value = serde_json::from_slice(&current.bytes).unwrap_or_default();
+    let mut fields = call.properties()?;
+    let mut patch = changes(&mut fields, &value);
+    fields.finish(Some(&value))?;
+    let by_self = call.is_self(&account.name);
+    patch.keep_session = call.principal.and_then(|p| p.session.clone()).filter(|_| by_self);
+    let only_password = patch.role.is_none()
+        && patch.scope.is_none()
+        && patch.enabled.is_none()
+        && patch.must_change_password.is_none();
+    let must_change = call.principal.is_some_and(|p| p.must_change_password);
+    if !only_password && (must_change || !call.has("ConfigureUsers")) {
+        return Err(Error::forbidden());
+    }
+    call.note(format!("Change account {} ({})", account.name, parts(&patch)));
+    let changed = call
+        .face
+        .auth
+        .change(&account.name, patch, expect, by_self)
+        .await
+        .map_err(|e| Error::of_account(&e, call.uri))?;
+    Ok(Reply::ok(render(&changed)))
+}
+
+fn parts(patch: &AccountPatch) -> String {
+    let mut parts = Vec::new();
+    parts.extend(patch.password.as_ref().map(|_| "password".to_owned()));
+    parts.extend(patch.role.map(|r| format!("role {r}")));
+    parts.extend(patch.scope.as_ref().map(|s| format!("nodes {s:?}")));
+    parts.extend(patch.enabled.map(|e| if e { "enabled".to_owned() } else { "disabled".to_owned() }));
+    parts.extend(patch.must_change_password.map(|m| format!("password change required: {m}")));
+    parts.join(", ")
+}
+
+async fn remove(call: &Call<'_>) -> Result<Reply, Error> {
+    if call.principal.is_some_and(|p| p.must_change_password) {
+        return Err(Error::forbidden());
+    }
+    let account = account(call)?;
+    let expect = expected(call, &account, &render(&account).finish())?;
+    call.note(format!("Remove account {}", account.name));
+    call.face.auth.remove(&account.name, expect).await.map_err(|e| Error::of_account(&e, call.uri))?;
+    Ok(Reply::done())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn info(revision: u64) -> AccountInfo {
+        AccountInfo {
+            name: "bob".into(),
+            role: Role::Operator,
+            scope: Arc::default(),
+            enabled: true,
+            must_change_password: false,
+            revision,
+        }
+    }
+
+    #[test]
+    fn a_new_password_changes_the_tag_but_not_the_body() {
+        let (a, b) = (render(&info(1)).finish(), render(&info(2)).finish());
+        assert_ne!(a.etag, b.etag);
+        let strip = |body: &Body| {
+            let mut value: Value = serde_json::from_slice(&body.bytes).unwrap();
+            value.as_object_mut().unwrap().remove("@odata.etag");
+            value
+        };
+        assert_eq!(strip(&a), strip(&b));
+    }
+
+    fn read(body: &Value) -> Result<AccountPatch, Vec<&'static str>> {
+        let current = serde_json::from_slice(&render(&info(1)).finish().bytes).unwrap();
+        let mut fields = Fields::properties(body.to_string().as_bytes()).unwrap();
+        let patch = changes(&mut fields, &current);
+        fields.finish(Some(&current)).map_err(|e| e.messages.iter().map(|m| m.definition.key).collect::<Vec<_>>())?;
+        Ok(patch)
+    }
+
+    #[test]
+    fn scopes_are_read_from_the_oem_part() {
+        let patch = read(&json!({"Oem": {"Rackfish": {"Nodes": ["n1"], "Groups": ["g"]}}})).unwrap();
+        assert!(matches!(patch.scope, Some(Scope::Some { nodes, groups }) if nodes.len() == 1 && groups.len() == 1));
+        assert_eq!(read(&json!({"Oem": {"Rackfish": {"AllNodes": true}}})).unwrap().scope, Some(Scope::All));
+        assert_eq!(read(&json!({"Oem": {"Rackfish": {"Nodes": ["a b"]}}})).unwrap_err(), ["PropertyValueNotInList"]);
+        assert_eq!(read(&json!({"Oem": {"Other": {}}})).unwrap_err(), ["PropertyUnknown"]);
+    }
+
+    #[test]
+    fn what_can_not_be_changed_is_named() {
+        assert_eq!(read(&json!({"UserName": "x"})).unwrap_err(), ["PropertyNotWritable"]);
+        assert_eq!(read(&json!({"RoleId": "King"})).unwrap_err(), ["PropertyValueNotInList"]);
+        assert_eq!(read(&json!({"Locked": true})).unwrap_err(), ["PropertyValueIncorrect"]);
+        assert_eq!(read(&json!({"BogusProp": 1, "Password": "x"})).unwrap_err(), ["PropertyUnknown"]);
+    }
+}

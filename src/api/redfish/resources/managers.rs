@@ -1,0 +1,116 @@
+//! Managers: rackfish itself, and each BMC that is the host of a node.
+
+use time::OffsetDateTime;
+
+use super::{
+    super::{
+        call::Call,
+        descriptor::{LOGIN, Queries, Resource, Verb},
+        doc::Doc,
+        error::Error,
+        messages as m,
+        reply::Reply,
+    },
+    chassis, collection, systems,
+};
+use crate::fleet::{ManagerView, view::ManagerRef};
+
+/// The collection.
+pub const URI: &str = "/redfish/v1/Managers";
+/// Id of the manager that is this service.
+pub const OURSELVES: &str = "rackfish";
+
+/// The collection.
+pub static COLLECTION: Resource = Resource {
+    schema: "ManagerCollection",
+    version: "",
+    uris: &[URI],
+    verbs: &[Verb::get(LOGIN, list)],
+    summary: "This service, and the BMCs behind it.",
+    queries: Queries::Collection,
+};
+
+/// A manager.
+pub static MANAGER: Resource = Resource {
+    schema: "Manager",
+    version: "v1_24_0",
+    uris: &["/redfish/v1/Managers/{manager}"],
+    verbs: &[Verb::get(LOGIN, get)],
+    summary: "This service, or a BMC behind it.",
+    queries: Queries::Single,
+};
+
+/// The URI of a manager.
+pub fn uri(id: &str) -> String {
+    format!("{URI}/{id}")
+}
+
+/// The id of a node's manager.
+pub fn id_of(manager: &ManagerRef) -> &str {
+    match manager {
+        ManagerRef::Bmc(endpoint) => endpoint.as_str(),
+        ManagerRef::Rackfish => OURSELVES,
+    }
+}
+
+#[allow(clippy::unnecessary_wraps)]
+fn list(call: &Call<'_>) -> Result<Reply, Error> {
+    Ok(collection(call, "Managers", URI, call.face.fleet.managers(call.actor).iter().map(|m| &m.id)))
+}
+
+fn get(call: &Call<'_>) -> Result<Reply, Error> {
+    let manager = call.face.fleet.manager(call.actor, call.param(0)).ok_or_else(|| call.not_found())?;
+    Ok(Reply::ok(render(&manager, call.face.fleet.uuid(), OffsetDateTime::now_utc())))
+}
+
+fn render(manager: &ManagerView, service: uuid::Uuid, now: OffsetDateTime) -> Doc {
+    let mut doc = Doc::resource(&MANAGER, &uri(&manager.id));
+    doc.set("Id", manager.id.as_ref()).set("Name", manager.id.as_ref()).set("UUID", manager.uuid);
+    match &manager.endpoint {
+        None => {
+            doc.set("Description", "The service itself")
+                .set("ManagerType", "Service")
+                .set("Manufacturer", "rackfish")
+                .set("Model", manager.model.as_deref().unwrap_or("rackfish"))
+                .set("FirmwareVersion", manager.firmware.as_deref().unwrap_or(env!("CARGO_PKG_VERSION")))
+                .set("ServiceEntryPointUUID", service)
+                .set("DateTimeLocalOffset", "+00:00");
+            doc.volatile(|o| {
+                o.set("DateTime", now);
+            });
+            doc.obj("Status", |o| {
+                o.set("State", "Enabled").set("Health", "OK");
+            });
+        }
+        Some(endpoint) => {
+            doc.set("Description", &format!("{} at {}", endpoint.driver, endpoint.address))
+                .set("ManagerType", "BMC")
+                .opt("Model", manager.model.as_deref())
+                .set("FirmwareVersion", manager.firmware.as_deref());
+            doc.obj("Status", |o| {
+                let fault = endpoint.fault.as_deref();
+                o.set("State", if fault.is_none() { "Enabled" } else { "UnavailableOffline" })
+                    .set("Health", if fault.is_none() { "OK" } else { "Critical" });
+                if let Some(fault) = fault {
+                    let message = m::ENDPOINT_LOST.with([endpoint.id.as_str(), fault.trim_end_matches('.')]);
+                    o.volatile(|o| {
+                        o.arr("Conditions", |a| {
+                            a.item_obj(|o| {
+                                o.set("MessageId", message.definition.id())
+                                    .set("Message", message.text())
+                                    .list("MessageArgs", &message.args)
+                                    .set("Severity", message.definition.severity)
+                                    .opt("Timestamp", endpoint.since);
+                            });
+                        });
+                    });
+                }
+            });
+        }
+    }
+    doc.obj("Links", |o| {
+        o.links("ManagerForServers", manager.nodes.iter().map(|n| systems::uri(n.as_str())));
+        o.links("ManagerForChassis", manager.nodes.iter().map(|n| chassis::uri(n.as_str())));
+    });
+    doc
+}

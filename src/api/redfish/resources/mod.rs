@@ -1,0 +1,46 @@
+//! One file per resource: its descriptor, its handlers, and the pure function that writes it.
+
+pub mod accounts;
+pub mod chassis;
+pub mod ethernet;
+pub mod json_schemas;
+pub mod logs;
+pub mod managers;
+pub mod metadata;
+pub mod power;
+pub mod processors;
+pub mod readings;
+pub mod registries;
+pub mod reset;
+pub mod roles;
+pub mod root;
+pub mod sensors;
+pub mod sessions;
+pub mod subscriptions;
+pub mod system_patch;
+pub mod systems;
+pub mod tasks;
+pub mod thermal;
+
+#[cfg(test)]
+pub mod samples;
+
+use super::{call::Call, doc::Doc, reply::Reply};
+
+/// A collection with all its members (Ironic's client follows no next links), or the part that `$skip` and `$top`
+/// leave. `names` are the last segments of the members' URIs.
+pub fn collection<S: AsRef<str>>(
+    call: &Call<'_>,
+    name: &str,
+    uri: &str,
+    names: impl ExactSizeIterator<Item = S>,
+) -> Reply {
+    let mut doc = Doc::resource(call.resource, uri);
+    let total = names.len();
+    doc.set("Name", name).set("Members@odata.count", total).arr("Members", |a| {
+        for name in names.skip(call.query.skip).take(call.query.top.unwrap_or(total)) {
+            a.item_link(&format!("{uri}/{}", name.as_ref()));
+        }
+    });
+    Reply::ok(doc)
+}

@@ -1,0 +1,237 @@
+//! The HTTP listeners: assembles faces into one actix-web server on threads of its own.
+//!
+//! Handlers run on the server's workers; whatever outlasts a request (operations, refreshes) runs on the runtime that
+//! [`start`] is called in.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use actix_tls::accept::openssl::TlsStream;
+use actix_web::{App, HttpServer, dev::ServerHandle as ActixHandle, rt::net::TcpStream, web};
+use openssl::{
+    nid::Nid,
+    ssl::{SslAcceptorBuilder, SslRef},
+    x509::X509VerifyResult,
+};
+
+use super::{
+    boot_hint, operations,
+    operations::Metrics,
+    redfish::{Redfish, admit::ClientCertificate, http, resources::subscriptions::Subscriptions},
+};
+use crate::{auth::Auth, config, fleet::Fleet};
+
+/// An idle connection is closed after that long; sushy makes a new one for each request anyway.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// A client that has not sent its request's head by then is cut off.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// A TLS handshake takes at most that long.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// A client that does not close its side by then is cut off.
+const CLOSE_TIME: Duration = Duration::from_secs(2);
+/// Connections per worker.
+const MAX_CONNECTIONS: usize = 10_000;
+/// TLS handshakes under way per worker.
+const MAX_HANDSHAKES: usize = 256;
+/// Connections waiting to be accepted.
+const BACKLOG: i32 = 1024;
+/// Requests under way get that long when the server stops: as long as an action's patience.
+const STOP_TIME: u64 = 30;
+
+/// Makes an acceptor for a listener; called once for each.
+pub type Acceptor = Arc<dyn Fn() -> Result<SslAcceptorBuilder, String> + Send + Sync>;
+
+/// What is served.
+pub struct Service {
+    /// Nodes.
+    pub fleet: Fleet,
+    /// Accounts.
+    pub auth: Auth,
+    /// Event subscriptions; without them there is no EventService.
+    pub subscriptions: Option<Arc<dyn Subscriptions>>,
+    /// TLS; without it plain HTTP is served.
+    pub tls: Option<Acceptor>,
+}
+
+/// Why nothing is served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// An address that can't be listened on.
+    #[error("can't listen on {address}: {cause}; choose another address in server.listen, or stop what uses it")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        cause: io::Error,
+    },
+    /// No TLS acceptor.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// The server's thread could not be started.
+    #[error("the server could not be started: {0}")]
+    Start(io::Error),
+}
+
+/// A running server.
+pub struct ServerHandle {
+    /// Where Redfish is served, ports filled in.
+    pub addresses: Vec<SocketAddr>,
+    /// Where metrics are served, if they have a listener of their own.
+    pub operations: Option<SocketAddr>,
+    metrics: Arc<Metrics>,
+    servers: Vec<ActixHandle>,
+    thread: JoinHandle<io::Result<()>>,
+    counting: tokio::task::JoinHandle<()>,
+}
+
+impl ServerHandle {
+    /// Stops taking connections, lets requests under way end (bounded), and returns when all threads are gone.
+    pub async fn stop(self) {
+        self.metrics.set_ready(false);
+        for server in &self.servers {
+            server.stop(true).await;
+        }
+        self.counting.abort();
+        let thread = self.thread;
+        match tokio::task::spawn_blocking(move || thread.join()).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(cause))) => tracing::warn!(%cause, "the server ended with an error"),
+            Ok(Err(_)) | Err(_) => tracing::error!("the server's thread ended unexpectedly"),
+        }
+    }
+}
+
+/// Starts to serve. Has to be called within the runtime that the fleet lives on.
+pub fn start(service: Service, server: &config::Server) -> Result<ServerHandle, ServeError> {
+    let metrics = Arc::new(Metrics::new(service.fleet.clone(), service.auth.clone()));
+    let counting = {
+        let (metrics, fleet) = (Arc::clone(&metrics), service.fleet.clone());
+        tokio::spawn(async move { metrics.follow(&fleet).await })
+    };
+    let face = Redfish::new(service.fleet, service.auth, service.subscriptions, Arc::clone(&metrics));
+    let face = web::Data::new(face);
+    let listeners = server.listen.iter().map(|a| listen(*a)).collect::<Result<Vec<_>, _>>()?;
+    let addresses = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
+    let own = server.operations_listen.map(listen).transpose()?;
+    let operations = own.as_ref().and_then(|l| l.local_addr().ok());
+    let acceptors = match &service.tls {
+        Some(tls) => {
+            let each = listeners.iter().map(|_| tls().map(Some)).collect::<Result<Vec<_>, _>>();
+            each.map_err(ServeError::Tls)?
+        }
+        None => listeners.iter().map(|_| None).collect(),
+    };
+    let (send, receive) = std::sync::mpsc::channel();
+    let thread = std::thread::Builder::new()
+        .name("http".to_owned())
+        .spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let servers = match build(&face, listeners, acceptors, own) {
+                    Ok(servers) => servers,
+                    Err(cause) => {
+                        drop(send);
+                        return Err(cause);
+                    }
+                };
+                // Nobody waits for it any more if this fails: then the servers below end with their handles.
+                drop(send.send(servers.iter().map(actix_web::dev::Server::handle).collect::<Vec<_>>()));
+                futures_util::future::try_join_all(servers).await.map(|_| ())
+            })
+        })
+        .map_err(ServeError::Start)?;
+    match receive.recv() {
+        Ok(servers) => Ok(ServerHandle { addresses, operations, metrics, servers, thread, counting }),
+        Err(_) => {
+            counting.abort();
+            let cause = match thread.join() {
+                Ok(Err(cause)) => cause,
+                _ => io::Error::other("its thread ended"),
+            };
+            Err(ServeError::Start(cause))
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let attempt = || {
+        let domain = socket2::Domain::for_address(address);
+        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            // [::] next to 0.0.0.0 are two listeners, not one that takes the other's place.
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(TcpListener::from(socket))
+    };
+    attempt().map_err(|cause| ServeError::Listen { address, cause })
+}
+
+fn build(
+    face: &web::Data<Redfish>,
+    listeners: Vec<TcpListener>,
+    acceptors: Vec<Option<SslAcceptorBuilder>>,
+    own: Option<TcpListener>,
+) -> io::Result<Vec<actix_web::dev::Server>> {
+    let mut servers = Vec::new();
+    let shared = own.is_none();
+    let main_face = face.clone();
+    let mut main = HttpServer::new(move || {
+        let app = App::new().app_data(main_face.clone()).configure(boot_hint::routes);
+        let app = if shared { app.configure(operations::guarded) } else { app };
+        app.default_service(web::to(http::serve))
+    })
+    .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(HEAD_TIME)
+    .client_disconnect_timeout(CLOSE_TIME)
+    .tls_handshake_timeout(HANDSHAKE_TIME)
+    .max_connections(MAX_CONNECTIONS)
+    .max_connection_rate(MAX_HANDSHAKES)
+    .tcp_nodelay(true)
+    .disable_signals()
+    .shutdown_timeout(STOP_TIME)
+    .on_connect(|io, data| {
+        if let Some(stream) = io.downcast_ref::<TlsStream<TcpStream>>()
+            && let Some(name) = common_name(stream.ssl())
+        {
+            data.insert(ClientCertificate(name.into()));
+        }
+    });
+    for (listener, acceptor) in listeners.into_iter().zip(acceptors) {
+        main = match acceptor {
+            Some(acceptor) => main.listen_openssl(listener, acceptor)?,
+            None => main.listen(listener)?,
+        };
+    }
+    servers.push(main.run());
+    if let Some(listener) = own {
+        let face = face.clone();
+        let server = HttpServer::new(move || App::new().app_data(face.clone()).configure(operations::open))
+            .workers(1)
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEAD_TIME)
+            .disable_signals()
+            .shutdown_timeout(1)
+            .listen(listener)?;
+        servers.push(server.run());
+    }
+    Ok(servers)
+}
+
+/// The common name of a client certificate that the handshake has verified.
+fn common_name(ssl: &SslRef) -> Option<String> {
+    if ssl.verify_result() != X509VerifyResult::OK {
+        return None;
+    }
+    let certificate = ssl.peer_certificate()?;
+    let mut names = certificate.subject_name().entries_by_nid(Nid::COMMONNAME);
+    let name = names.next()?.data().to_string().ok()?;
+    names.next().is_none().then_some(name)
+}

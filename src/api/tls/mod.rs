@@ -1,0 +1,145 @@
+//! TLS for every face: OpenSSL, one certificate, new keys without a restart.
+//!
+//! [`ReloadableAcceptor::builder`] gives listeners an acceptor whose client-hello callback swaps in the context of the
+//! moment, so [`ReloadableAcceptor::reload`] counts from the next connection on and connections that are open live on.
+//! The certificate is the configured one, or one that `made` makes in the state folder.
+
+mod context;
+mod made;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+use openssl::{
+    error::ErrorStack,
+    nid::Nid,
+    ssl::{ClientHelloResponse, SslAcceptorBuilder, SslRef},
+    x509::X509VerifyResult,
+};
+use time::OffsetDateTime;
+
+use crate::config::Tls;
+use context::Current;
+
+/// Why there is no TLS, or why the old certificate stays.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file that can't be read or written.
+    #[error("{}: {cause}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// A file that is not what it should be.
+    #[error("{}: {what}", path.display())]
+    Content {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it, and the way out.
+        what: String,
+    },
+    /// Two files that have nothing to do with each other.
+    #[error(
+        "the key {} does not belong to the first certificate of {}; the chain has to begin with the server's own",
+        key.display(), certificate.display()
+    )]
+    Mismatch {
+        /// The chain.
+        certificate: PathBuf,
+        /// The key.
+        key: PathBuf,
+    },
+    /// A name that no certificate can carry.
+    #[error("server.tls.names: {0:?} is neither a host name nor an address")]
+    Name(String),
+    /// OpenSSL's own reasons.
+    #[error("OpenSSL: {0}")]
+    OpenSsl(#[from] ErrorStack),
+}
+
+/// What is served now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateInfo {
+    /// The chain's file.
+    pub file: PathBuf,
+    /// What clients have to trust, when we made it ourselves.
+    pub trust: Option<PathBuf>,
+    /// When it ends.
+    pub not_after: OffsetDateTime,
+    /// SHA-256 of the server's own certificate, hexadecimal with colons, as browsers and `openssl x509` show it.
+    pub fingerprint: String,
+    /// Names and addresses it is good for.
+    pub names: Vec<String>,
+}
+
+/// A certificate that may change while listeners use it. Cheap to clone.
+#[derive(Clone)]
+pub struct ReloadableAcceptor {
+    current: Arc<ArcSwap<Current>>,
+}
+
+impl ReloadableAcceptor {
+    /// Reads the configured certificate, or makes one in `state_dir/tls` for the names and addresses of this machine.
+    /// Blocks for some milliseconds.
+    pub fn new(tls: &Tls, state_dir: &Path, listen: &[SocketAddr]) -> Result<Self, TlsError> {
+        let current = context::load(tls, state_dir, listen)?;
+        current.log();
+        Ok(Self { current: Arc::new(ArcSwap::from_pointee(current)) })
+    }
+
+    /// Reads everything anew; false: nothing has changed. On an error the old certificate stays.
+    pub fn reload(&self, tls: &Tls, state_dir: &Path, listen: &[SocketAddr]) -> Result<bool, TlsError> {
+        let new = context::load(tls, state_dir, listen)?;
+        if new.digest == self.current.load().digest {
+            return Ok(false);
+        }
+        new.log();
+        self.current.store(Arc::new(new));
+        Ok(true)
+    }
+
+    /// What is served now.
+    pub fn info(&self) -> CertificateInfo {
+        self.current.load().info.clone()
+    }
+
+    /// An acceptor for a listener.
+    ///
+    /// Sessions are resumed by tickets only: nothing is kept for clients that never come back, and the tickets' keys
+    /// are this builder's own, so they outlive a reload. Sessions made under another `client_ca` are not resumed.
+    pub fn builder(&self) -> Result<SslAcceptorBuilder, TlsError> {
+        let mut builder = context::acceptor()?;
+        self.current.load().equip(&mut builder)?;
+        let current = Arc::clone(&self.current);
+        // Before anything is decided, session resumption included: a servername callback would be too late for that.
+        builder.set_client_hello_callback(move |ssl, _alert| {
+            let current = current.load();
+            ssl.set_ssl_context(&current.context)?;
+            // The connection has taken this from the builder already; the context does not bring it along.
+            ssl.set_verify(current.verify);
+            Ok(ClientHelloResponse::SUCCESS)
+        });
+        Ok(builder)
+    }
+}
+
+/// The common name of a client certificate that `client_ca` has signed; `None` without one.
+pub fn peer_common_name(ssl: &SslRef) -> Option<String> {
+    if ssl.verify_result() != X509VerifyResult::OK {
+        return None;
+    }
+    let certificate = ssl.peer_certificate()?;
+    // The last one is the most specific (RFC 6125, 2.3.1); a name with several is nobody's account all the same.
+    let mut names = certificate.subject_name().entries_by_nid(Nid::COMMONNAME);
+    let name = names.next()?.data().to_string().ok()?;
+    names.next().is_none().then_some(name)
+}

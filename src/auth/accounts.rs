@@ -1,0 +1,315 @@
+//! What accounts there are, and the rules that changing them has to keep.
+//!
+//! All accounts are in memory, swapped as a whole by a change: a request reads them without a lock. Documents hold
+//! argon2 PHC strings only, never a password.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+
+use super::{AccountError, AccountInfo, AccountPatch, Inner, Principal};
+use crate::{
+    model::{Role, Scope, Secret},
+    store::{self, Expect, Kind, Safety, StoreError},
+};
+
+/// Longest account name, in characters.
+const MAX_NAME: usize = 64;
+/// Longest password, in bytes: it travels in a header with every request.
+pub(super) const MAX_PASSWORD: usize = 1_024;
+
+/// The document of an account.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct AccountDoc {
+    pub role: Role,
+    #[serde(default)]
+    pub scope: Scope,
+    pub enabled: bool,
+    #[serde(default)]
+    pub must_change_password: bool,
+    /// The password was made up by us and lies in a file.
+    #[serde(default)]
+    pub generated: bool,
+    /// PHC string.
+    pub hash: Arc<str>,
+}
+
+/// An account in memory.
+pub(super) struct Account {
+    pub name: Arc<str>,
+    pub role: Role,
+    pub scope: Arc<Scope>,
+    pub enabled: bool,
+    pub must_change_password: bool,
+    pub generated: bool,
+    pub hash: Arc<str>,
+    pub revision: u64,
+}
+
+impl Account {
+    fn new(name: Arc<str>, revision: u64, doc: AccountDoc) -> Self {
+        Self {
+            name,
+            role: doc.role,
+            scope: Arc::new(doc.scope),
+            enabled: doc.enabled,
+            must_change_password: doc.must_change_password,
+            generated: doc.generated,
+            hash: doc.hash,
+            revision,
+        }
+    }
+
+    pub fn principal(&self, session: Option<Arc<str>>) -> Principal {
+        Principal {
+            name: Arc::clone(&self.name),
+            role: self.role,
+            scope: Arc::clone(&self.scope),
+            must_change_password: self.must_change_password,
+            session,
+        }
+    }
+
+    pub fn info(&self) -> AccountInfo {
+        AccountInfo {
+            name: Arc::clone(&self.name),
+            role: self.role,
+            scope: Arc::clone(&self.scope),
+            enabled: self.enabled,
+            must_change_password: self.must_change_password,
+            revision: self.revision,
+        }
+    }
+
+    fn document(&self) -> AccountDoc {
+        AccountDoc {
+            role: self.role,
+            scope: Scope::clone(&self.scope),
+            enabled: self.enabled,
+            must_change_password: self.must_change_password,
+            generated: self.generated,
+            hash: Arc::clone(&self.hash),
+        }
+    }
+}
+
+type Map = BTreeMap<Arc<str>, Arc<Account>>;
+
+/// All accounts.
+pub(super) struct Accounts {
+    map: ArcSwap<Map>,
+    /// One change at a time: the rule about the last administrator looks at all accounts.
+    changing: tokio::sync::Mutex<()>,
+}
+
+impl Accounts {
+    /// Reads them from the store.
+    pub async fn open(store: &dyn store::Store) -> Result<Self, StoreError> {
+        let all = store::read_all::<AccountDoc>(store, Kind::Account).await?;
+        let map = all.into_iter().map(|(name, revision, doc)| {
+            let name: Arc<str> = Arc::from(name);
+            (Arc::clone(&name), Arc::new(Account::new(name, revision, doc)))
+        });
+        Ok(Self { map: ArcSwap::from_pointee(map.collect()), changing: tokio::sync::Mutex::new(()) })
+    }
+
+    pub fn get(&self, name: &str) -> Option<Arc<Account>> {
+        self.map.load().get(name).cloned()
+    }
+
+    pub fn list(&self) -> Vec<AccountInfo> {
+        self.map.load().values().map(|account| account.info()).collect()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.map.load().is_empty()
+    }
+
+    /// The account whose password we made.
+    pub fn generated(&self) -> Option<Arc<str>> {
+        self.map.load().values().find(|account| account.generated).map(|account| Arc::clone(&account.name))
+    }
+
+    fn update(&self, change: impl Fn(&mut Map)) {
+        self.map.rcu(|map| {
+            let mut map = Map::clone(map);
+            change(&mut map);
+            map
+        });
+    }
+
+    fn keep(&self, account: &Arc<Account>) {
+        self.update(|map| {
+            map.insert(Arc::clone(&account.name), Arc::clone(account));
+        });
+    }
+
+    /// Whether somebody else may still do everything.
+    fn other_administrator(&self, than: &str) -> bool {
+        self.map.load().values().any(|account| {
+            account.enabled
+                && account.role == Role::Administrator
+                && *account.scope == Scope::All
+                && account.name.as_ref() != than
+        })
+    }
+}
+
+/// Whether an account with these rights could repair all others.
+fn rules_all(enabled: bool, role: Role, scope: &Scope) -> bool {
+    enabled && role == Role::Administrator && *scope == Scope::All
+}
+
+impl Inner {
+    pub(super) async fn create(
+        &self,
+        name: &str,
+        password: &Secret,
+        role: Role,
+        scope: Scope,
+        must_change_password: bool,
+        generated: bool,
+    ) -> Result<AccountInfo, AccountError> {
+        acceptable_name(name)?;
+        self.acceptable_password(name, password)?;
+        if self.accounts.get(name).is_some() {
+            return Err(AccountError::Exists(name.to_owned()));
+        }
+        let hash = self.hasher.hash(password).await?;
+        let doc = AccountDoc { role, scope, enabled: true, must_change_password, generated, hash };
+        let _one = self.accounts.changing.lock().await;
+        let written = store::write(&*self.store, Kind::Account, name, Expect::Absent, &doc, Safety::PowerLoss).await;
+        let revision = match written {
+            Err(StoreError::Conflict { .. }) => return Err(AccountError::Exists(name.to_owned())),
+            other => other?,
+        };
+        let account = Arc::new(Account::new(Arc::from(name), revision, doc));
+        self.accounts.keep(&account);
+        tracing::info!(target: "audit", account = name, %role, "account made");
+        Ok(account.info())
+    }
+
+    pub(super) async fn change(
+        &self,
+        name: &str,
+        patch: AccountPatch,
+        expect: Option<u64>,
+        by_self: bool,
+    ) -> Result<AccountInfo, AccountError> {
+        let missing = || AccountError::NotFound(name.to_owned());
+        let before = self.accounts.get(name).ok_or_else(missing)?;
+        let hash = match &patch.password {
+            None => None,
+            Some(password) => {
+                self.acceptable_password(name, password)?;
+                if by_self && before.must_change_password {
+                    let old = Some(Arc::clone(&before.hash));
+                    if self.hasher.verify(old, password.expose(), false).await {
+                        return Err(unacceptable("Password", "is the one that has to be changed"));
+                    }
+                }
+                Some(self.hasher.hash(password).await?)
+            }
+        };
+        let _one = self.accounts.changing.lock().await;
+        // Hashing took a while: look again.
+        let before = self.accounts.get(name).ok_or_else(missing)?;
+        if expect.is_some_and(|revision| revision != before.revision) {
+            return Err(AccountError::Changed);
+        }
+        let mut doc = before.document();
+        doc.role = patch.role.unwrap_or(doc.role);
+        doc.scope = patch.scope.unwrap_or(doc.scope);
+        doc.enabled = patch.enabled.unwrap_or(doc.enabled);
+        let new_password = hash.is_some();
+        if let Some(hash) = hash {
+            doc.hash = hash;
+            doc.generated = false;
+            doc.must_change_password &= !by_self;
+        }
+        doc.must_change_password = patch.must_change_password.unwrap_or(doc.must_change_password);
+        let loses =
+            rules_all(before.enabled, before.role, &before.scope) && !rules_all(doc.enabled, doc.role, &doc.scope);
+        if loses && !self.accounts.other_administrator(name) {
+            return Err(AccountError::LastAdministrator(name.to_owned()));
+        }
+        let expected = Expect::Revision(before.revision);
+        let written = store::write(&*self.store, Kind::Account, name, expected, &doc, Safety::PowerLoss).await;
+        let revision = changed(written)?;
+        let account = Arc::new(Account::new(Arc::clone(&before.name), revision, doc));
+        self.accounts.keep(&account);
+        self.verified.forget(before.revision);
+        tracing::info!(target: "audit", account = name, role = %account.role, new_password, "account changed");
+        if new_password || !account.enabled {
+            let keep = patch.keep_session.filter(|_| account.enabled);
+            self.end_sessions(|s| s.user == account.name && keep.as_ref().is_none_or(|kept| *kept != s.id)).await;
+        }
+        Ok(account.info())
+    }
+
+    pub(super) async fn remove(&self, name: &str, expect: Option<u64>) -> Result<(), AccountError> {
+        let _one = self.accounts.changing.lock().await;
+        let account = self.accounts.get(name).ok_or_else(|| AccountError::NotFound(name.to_owned()))?;
+        if expect.is_some_and(|revision| revision != account.revision) {
+            return Err(AccountError::Changed);
+        }
+        if rules_all(account.enabled, account.role, &account.scope) && !self.accounts.other_administrator(name) {
+            return Err(AccountError::LastAdministrator(name.to_owned()));
+        }
+        let expected = Expect::Revision(account.revision);
+        changed(self.store.delete(Kind::Account, name, expected, Safety::PowerLoss).await)?;
+        self.accounts.update(|map| {
+            map.remove(name);
+        });
+        self.verified.forget(account.revision);
+        tracing::info!(target: "audit", account = name, "account removed");
+        self.end_sessions(|session| session.user == account.name).await;
+        Ok(())
+    }
+
+    fn acceptable_password(&self, name: &str, password: &Secret) -> Result<(), AccountError> {
+        let text = password.expose();
+        let least = self.config.load().min_password;
+        if text.chars().count() < least.max(1) {
+            return Err(unacceptable("Password", &format!("has to have {least} characters or more")));
+        }
+        if text.len() > MAX_PASSWORD {
+            return Err(unacceptable("Password", &format!("may have {MAX_PASSWORD} bytes at most")));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(unacceptable("Password", "may not contain control characters"));
+        }
+        if text == name {
+            return Err(unacceptable("Password", "may not be the user name"));
+        }
+        Ok(())
+    }
+}
+
+/// A name goes into a Basic header (no colon, RFC 7617), into URIs and into log lines.
+fn acceptable_name(name: &str) -> Result<(), AccountError> {
+    let length = name.chars().count();
+    if length == 0 || length > MAX_NAME {
+        return Err(unacceptable("UserName", &format!("has to have 1 to {MAX_NAME} characters")));
+    }
+    let plain = |c: char| c.is_alphanumeric() || "._-@+".contains(c);
+    if !name.chars().all(plain) || !name.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
+        return Err(unacceptable(
+            "UserName",
+            "may contain letters, digits and . _ - @ +, and begins with a letter or digit",
+        ));
+    }
+    Ok(())
+}
+
+fn unacceptable(property: &'static str, reason: &str) -> AccountError {
+    AccountError::Unacceptable { property, reason: reason.to_owned() }
+}
+
+fn changed<T>(written: Result<T, StoreError>) -> Result<T, AccountError> {
+    match written {
+        Err(StoreError::Conflict { .. }) => Err(AccountError::Changed),
+        other => Ok(other?),
+    }
+}

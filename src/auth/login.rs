@@ -1,0 +1,209 @@
+//! Is this password right, whose token is this, and what follows.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Weak, atomic::Ordering},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use futures_util::future::join_all;
+
+use super::{
+    AuthError, NewSession, Principal,
+    accounts::{Account, Accounts, MAX_PASSWORD},
+    cache::Cache,
+    password::Hasher,
+    session::{Session, SessionDoc, Sessions},
+    throttle::Throttle,
+};
+use crate::{
+    config::AuthConfig,
+    store::{self, Expect, Kind, Safety, Store, StoreError},
+};
+
+/// How often idle sessions are looked for.
+const SWEEP: Duration = Duration::from_secs(15);
+/// The last use of a session that is written behind may be that much too old.
+const SAVE_AFTER: Duration = Duration::from_secs(30);
+/// An account that changes under a check's hands is looked at again that often.
+const ATTEMPTS: usize = 3;
+
+/// What all clones of [`super::Auth`] share.
+pub(super) struct Inner {
+    pub store: Arc<dyn Store>,
+    pub config: ArcSwap<AuthConfig>,
+    pub accounts: Accounts,
+    pub sessions: Sessions,
+    pub hasher: Hasher,
+    pub verified: Cache,
+    throttle: Throttle,
+}
+
+impl Inner {
+    pub async fn open(store: Arc<dyn Store>, config: AuthConfig, hasher: Hasher) -> Result<Self, StoreError> {
+        let accounts = Accounts::open(&*store).await?;
+        let sessions = Sessions::new();
+        for (id, doc) in store.list(Kind::Session).await? {
+            let session = serde_json::from_value::<SessionDoc>(doc.body).ok();
+            let session = session.and_then(|body| sessions.restore(&id, doc.revision, &body));
+            match session.filter(|session| accounts.get(&session.user).is_some()) {
+                Some(session) => {
+                    sessions.add(Arc::new(session), usize::MAX);
+                }
+                // Its account is gone, or another version wrote it: its client logs in again.
+                None => store.delete(Kind::Session, &id, Expect::Any, Safety::Behind).await?,
+            }
+        }
+        hasher.decoy().await?;
+        Ok(Self {
+            store,
+            config: ArcSwap::from_pointee(config),
+            accounts,
+            sessions,
+            hasher,
+            verified: Cache::new(),
+            throttle: Throttle::new(),
+        })
+    }
+
+    pub fn session_timeout(&self) -> Duration {
+        self.config.load().session_timeout
+    }
+
+    /// The account, if the password is right.
+    pub async fn check(&self, user: &str, password: &str, peer: Option<IpAddr>) -> Result<Arc<Account>, AuthError> {
+        if password.len() <= MAX_PASSWORD {
+            let key = self.verified.key(user, password);
+            for _ in 0..ATTEMPTS {
+                let account = self.accounts.get(user);
+                let revision = account.as_ref().map_or(0, |account| account.revision);
+                let right = if let Some(right) = self.verified.look(&key, revision) {
+                    right
+                } else {
+                    let guesser = self.throttle.is_throttled(peer, self.config.load().failures_per_minute);
+                    let hash = account.as_ref().map(|account| Arc::clone(&account.hash));
+                    let right = self.hasher.verify(hash, password, guesser).await;
+                    if self.accounts.get(user).map_or(0, |account| account.revision) != revision {
+                        continue;
+                    }
+                    self.verified.keep(key, revision, right);
+                    right
+                };
+                match account {
+                    Some(account) if right && account.enabled => return Ok(account),
+                    _ => break,
+                }
+            }
+        }
+        Err(self.refuse(user, peer).await)
+    }
+
+    async fn refuse(&self, user: &str, peer: Option<IpAddr>) -> AuthError {
+        let throttled = self.throttle.failed(peer, self.config.load().failures_per_minute);
+        // Names that are no account's may be passwords typed into the wrong field.
+        let shown = if self.accounts.get(user).is_some() { user } else { "(unknown)" };
+        match peer {
+            Some(address) if throttled => {
+                tracing::debug!(target: "audit", account = shown, %address, "login failed again");
+                self.throttle.delay().await;
+                AuthError::Throttled(address)
+            }
+            _ => {
+                tracing::warn!(target: "audit", account = shown, address = ?peer, "login failed");
+                AuthError::BadCredentials
+            }
+        }
+    }
+
+    pub async fn login(&self, user: &str, password: &str, peer: Option<IpAddr>) -> Result<NewSession, AuthError> {
+        let account = self.check(user, password, peer).await?;
+        let (session, token) = self.sessions.make(&account.name, peer);
+        // Written behind: when it gets lost with a crash, its client logs in again. A full disk keeps nobody out.
+        let document = self.sessions.document(&session);
+        let written =
+            store::write(&*self.store, Kind::Session, &session.id, Expect::Absent, &document, Safety::Behind).await;
+        match written {
+            Ok(revision) => session.revision.store(revision, Ordering::Relaxed),
+            Err(e) => tracing::warn!(error = %e, "a session will not survive a restart"),
+        }
+        let id = Arc::clone(&session.id);
+        let evicted = self.sessions.add(Arc::new(session), self.config.load().max_sessions);
+        self.forget(&evicted, Safety::Behind).await;
+        // The account may have changed while the session was not in force yet, and so was not ended with the others.
+        if self.accounts.get(user).is_none_or(|now| now.hash != account.hash || !now.enabled) {
+            self.logout(&id).await?;
+            return Err(AuthError::BadCredentials);
+        }
+        Ok(NewSession { principal: account.principal(Some(Arc::clone(&id))), id, token })
+    }
+
+    /// Whose token it is. The account is looked up anew: its role and limits are those of now.
+    pub fn token(&self, token: &str) -> Result<Principal, AuthError> {
+        let session = self.sessions.touch(token, self.session_timeout()).ok_or(AuthError::BadToken)?;
+        match self.accounts.get(&session.user) {
+            Some(account) if account.enabled => Ok(account.principal(Some(Arc::clone(&session.id)))),
+            _ => Err(AuthError::BadToken),
+        }
+    }
+
+    pub async fn logout(&self, id: &str) -> Result<bool, AuthError> {
+        let Some(session) = self.sessions.remove(id) else { return Ok(false) };
+        self.store.delete(Kind::Session, &session.id, Expect::Any, Safety::PowerLoss).await?;
+        Ok(true)
+    }
+
+    /// Ends the sessions for which `which` holds, for good.
+    pub async fn end_sessions(&self, which: impl Fn(&Session) -> bool) {
+        let ended = self.sessions.remove_if(|session, _| which(session));
+        self.forget(&ended, Safety::PowerLoss).await;
+    }
+
+    /// Removes the documents of sessions that are no longer in force; together, so that they share a commit.
+    async fn forget(&self, sessions: &[Arc<Session>], safety: Safety) {
+        let deletions = sessions.iter().map(|s| self.store.delete(Kind::Session, &s.id, Expect::Any, safety));
+        for result in join_all(deletions).await {
+            if let Err(e) = result {
+                tracing::warn!(error = %e, "a session that has ended may come back with a restart");
+            }
+        }
+    }
+
+    /// Writes when sessions were last used, where the store's idea of it is older than `by`.
+    pub async fn save_sessions(&self, by: Duration) {
+        for session in self.sessions.unsaved(by) {
+            let revision = session.revision.load(Ordering::Relaxed);
+            if revision == 0 {
+                continue;
+            }
+            let used = Sessions::used(&session);
+            let document = self.sessions.document(&session);
+            // Compare-and-set: a session that was ended meanwhile must not come back.
+            let expect = Expect::Revision(revision);
+            let written =
+                store::write(&*self.store, Kind::Session, &session.id, expect, &document, Safety::Behind).await;
+            match written {
+                Ok(revision) => {
+                    session.revision.store(revision, Ordering::Relaxed);
+                    session.saved.store(used, Ordering::Relaxed);
+                }
+                Err(StoreError::Conflict { .. }) => {}
+                Err(e) => tracing::warn!(error = %e, "the last use of a session is not kept"),
+            }
+        }
+    }
+}
+
+/// Ends idle sessions and writes last uses, as long as somebody holds [`super::Auth`].
+pub(super) async fn sweep(inner: Weak<Inner>) {
+    loop {
+        let pause = inner.upgrade().map(|inner| (inner.session_timeout() / 4).clamp(Duration::from_secs(1), SWEEP));
+        let Some(pause) = pause else { return };
+        tokio::time::sleep(pause).await;
+        let Some(inner) = inner.upgrade() else { return };
+        let timeout = inner.session_timeout();
+        let expired = inner.sessions.remove_if(|_, idle| idle > timeout);
+        inner.forget(&expired, Safety::Behind).await;
+        inner.save_sessions(SAVE_AFTER).await;
+    }
+}

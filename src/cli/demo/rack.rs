@@ -1,0 +1,202 @@
+//! The simulated rack: a third IPMI nodes, a third PDU-only nodes, a third mixed ones.
+
+use std::{net::Ipv4Addr, sync::Arc};
+
+use serde::Serialize;
+
+use super::file;
+use crate::{
+    cli::args::DemoArgs,
+    model::Secret,
+    sim::{
+        ipmi::{Bmc, BmcConfig, Rack as Bmcs},
+        snmp::{Agents, PduOptions, SimFamily, SimPdu},
+    },
+};
+
+/// Outlets of a simulated PDU.
+pub const OUTLETS: u32 = 24;
+
+/// Slots of a simulated rack.
+pub const SLOTS: u32 = 24;
+
+/// User of the simulated BMCs.
+pub const BMC_USER: &str = "operator";
+
+/// What a node is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A BMC.
+    Ipmi,
+    /// An outlet.
+    Pdu,
+    /// A BMC that an outlet feeds.
+    Mixed,
+}
+
+/// One simulated node.
+pub struct Node {
+    /// `node-07`
+    pub name: String,
+    /// What it is made of.
+    pub kind: Kind,
+    /// Counts from 1.
+    pub number: u32,
+    /// Its BMC.
+    pub bmc: Option<Part<Bmc>>,
+    /// Its PDU and outlet.
+    pub outlet: Option<(Part<SimPdu>, u32)>,
+}
+
+/// A simulated device, by name.
+#[derive(Clone)]
+pub struct Part<T> {
+    /// Endpoint name.
+    pub name: String,
+    /// Address.
+    pub address: Ipv4Addr,
+    /// The device.
+    pub device: T,
+}
+
+/// All of it. Ends when dropped.
+pub struct Rack {
+    /// Nodes, in order.
+    pub nodes: Vec<Node>,
+    /// PDUs, in order.
+    pub pdus: Vec<Part<SimPdu>>,
+    /// Password of the BMCs.
+    pub bmc_password: Secret,
+    /// Community of the PDUs.
+    pub community: Secret,
+    /// How long a BMC takes to answer after mains came on.
+    pub controller_ready: std::time::Duration,
+    bmcs: Bmcs,
+    agents: Agents,
+}
+
+/// The n-th address (from 0) of a /10 of the loopback network.
+fn address(network: u8, n: u32) -> Ipv4Addr {
+    let byte = |value: u32| u8::try_from(value).unwrap_or(u8::MAX);
+    Ipv4Addr::new(127, network + byte(n / 62_500), byte(n / 250 % 250), byte(n % 250 + 1))
+}
+
+impl Rack {
+    /// Builds the rack; has to be called on the runtime that is to carry it.
+    pub async fn build(args: &DemoArgs) -> std::io::Result<Self> {
+        let (bmcs, agents) = (Bmcs::start(0)?, Agents::bind(0)?);
+        let (bmc_password, community) = (file::short_password(), file::password());
+        let width = args.nodes.to_string().len().max(2);
+        let mut rack = Self {
+            nodes: Vec::new(),
+            pdus: Vec::new(),
+            bmc_password,
+            community,
+            controller_ready: args.bmc_boot_delay * 2 + std::time::Duration::from_secs(15),
+            bmcs,
+            agents,
+        };
+        let mut fed = 0;
+        for number in 1..=args.nodes {
+            let kind = match number % 3 {
+                1 => Kind::Ipmi,
+                2 => Kind::Pdu,
+                _ => Kind::Mixed,
+            };
+            let name = format!("node-{number:0width$}");
+            let outlet = (kind != Kind::Ipmi).then(|| {
+                fed += 1;
+                rack.outlet(fed, kind, args)
+            });
+            let bmc = (kind != Kind::Pdu).then(|| rack.bmc(number, width, args));
+            if let (Some(bmc), Some((pdu, outlet))) = (&bmc, &outlet) {
+                wire(&bmc.device, &pdu.device, *outlet);
+            }
+            rack.nodes.push(Node { name, kind, number, bmc, outlet });
+        }
+        Ok(rack)
+    }
+
+    /// The port of all BMCs.
+    pub fn bmc_port(&self) -> u16 {
+        self.bmcs.port()
+    }
+
+    /// The port of all PDUs.
+    pub fn pdu_port(&self) -> u16 {
+        self.agents.port()
+    }
+
+    /// A node by name.
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.name == name)
+    }
+
+    fn bmc(&self, number: u32, width: usize, args: &DemoArgs) -> Part<Bmc> {
+        let mut config = BmcConfig::new(BMC_USER, self.bmc_password.clone()).numbered(number);
+        config.boot_delay = args.bmc_boot_delay;
+        let address = address(64, number - 1);
+        Part { name: format!("bmc-{number:0width$}"), address, device: self.bmcs.add(address, config) }
+    }
+
+    /// The n-th outlet that feeds something; a new PDU when the last is full.
+    fn outlet(&mut self, fed: u32, kind: Kind, args: &DemoArgs) -> (Part<SimPdu>, u32) {
+        let (index, outlet) = ((fed - 1) / OUTLETS, (fed - 1) % OUTLETS + 1);
+        if outlet == 1 {
+            let options = PduOptions {
+                // All three families that APC's agents speak are in the rack.
+                family: match index % 3 {
+                    0 => SimFamily::Rpdu2,
+                    1 => SimFamily::Rpdu,
+                    _ => SimFamily::MasterSwitch,
+                },
+                outlets: OUTLETS,
+                relay_delay: args.relay_delay,
+                community: self.community.expose().to_owned(),
+                write_community: self.community.expose().to_owned(),
+                on: false,
+                seed: u64::from(index) + 1,
+                serial: format!("SIM{:06}", index + 1),
+            };
+            let (device, address) = (SimPdu::new(options), address(32, index));
+            self.agents.add(address, device.clone());
+            self.pdus.push(Part { name: format!("pdu-{:02}", index + 1), address, device });
+        }
+        let pdu = self.pdus.last().cloned();
+        // A PDU was pushed for outlet 1, and outlets are counted up from there.
+        let pdu = pdu.unwrap_or_else(|| unreachable!("an outlet without a PDU"));
+        if kind == Kind::Mixed {
+            pdu.device.press(outlet, true); // its BMC is alive, its host is off
+        }
+        (pdu, outlet)
+    }
+}
+
+/// The outlet feeds the BMC.
+fn wire(bmc: &Bmc, pdu: &SimPdu, outlet: u32) {
+    let Some(mut power) = pdu.watch(outlet) else { return };
+    let bmc = bmc.clone();
+    bmc.set_mains(*power.borrow_and_update());
+    tokio::spawn(async move {
+        while power.changed().await.is_ok() {
+            let on = *power.borrow_and_update();
+            bmc.set_mains(on);
+        }
+    });
+}
+
+/// Shared by the rooms of the demo.
+pub type Shared = Arc<Rack>;
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn addresses_are_distinct_loopback_addresses() {
+        let all: std::collections::BTreeSet<_> = (0..100_000).map(|n| address(64, n)).collect();
+        assert_eq!(all.len(), 100_000);
+        assert!(all.iter().all(|a| a.is_loopback() && a.octets()[3] != 0));
+    }
+}

@@ -1,0 +1,152 @@
+//! The running service: everything assembled from a configuration file, reloaded, and stopped.
+//!
+//! `serve` and `demo` differ only in where the file comes from and what is printed.
+
+mod limits;
+mod reload;
+mod stop;
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{CliError, Exit, control, logging};
+use crate::{
+    api::{
+        delivery::Delivery,
+        redfish::events,
+        server::{self, ServerHandle},
+        tls::ReloadableAcceptor,
+    },
+    auth::Auth,
+    config::{self, Broken, Config, Loaded},
+    fleet::Fleet,
+    model::{Role, Scope, Secret},
+    store::{SqliteStore, Store},
+};
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Its configuration file.
+    pub config: PathBuf,
+    /// Make this administrator when there is no account yet, instead of one with a password of our own.
+    pub first: Option<(String, Secret)>,
+}
+
+/// A running service.
+pub struct Running {
+    /// Nodes.
+    pub fleet: Fleet,
+    /// Accounts.
+    pub auth: Auth,
+    /// The certificate, if TLS is on.
+    pub tls: Option<ReloadableAcceptor>,
+    /// Event delivery.
+    pub delivery: Delivery,
+    /// Listeners.
+    pub server: ServerHandle,
+    /// Where the first password lies, if one was made just now.
+    pub first_password: Option<PathBuf>,
+    store: Arc<dyn Store>,
+}
+
+fn failed(code: &str, text: impl std::fmt::Display) -> CliError {
+    CliError::new(code, Exit::Failed, text.to_string())
+}
+
+pub use limits::raise as raise_limits;
+
+/// Reads the file and says all that is wrong with it.
+pub fn load(plan: &Plan) -> Result<Loaded, CliError> {
+    config::load(&plan.config, &config::process_env()).map_err(|Broken { problems, warnings, .. }| {
+        for problem in warnings.iter().chain(&problems) {
+            super::out::complain(&problem.to_string());
+        }
+        CliError::Printed(Exit::Config)
+    })
+}
+
+/// Runs until SIGTERM or SIGINT. `ready` is called once everything answers.
+pub fn run(plan: Plan, ready: impl AsyncFnOnce(&Running) -> Result<(), CliError>) -> Result<(), CliError> {
+    let loaded = load(&plan)?;
+    let server = &loaded.config.server;
+    let log = logging::Logging::start(server.log_format, &server.log).map_err(|e| failed("logging", e))?;
+    for warning in &loaded.warnings {
+        tracing::warn!(target: "rackfish::config", "{warning}");
+    }
+    limits::raise(loaded.config.endpoints.len());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("fleet")
+        .build()
+        .map_err(|e| failed("runtime", e))?;
+    runtime.block_on(async move {
+        let signals = stop::Signals::new().map_err(|e| failed("signals", e))?;
+        let files = loaded.files;
+        let config = Arc::new(loaded.config);
+        let running = Arc::new(start(&config, plan.first.clone()).await?);
+        ready(&running).await?;
+        let reloader = Arc::new(reload::Reloader::new(plan.config, Arc::clone(&running), log, files));
+        stop::until_asked(signals, &config, &running, reloader).await?;
+        stop::stop(running).await;
+        Ok(())
+    })
+}
+
+/// Everything up, in the order in which it depends on each other.
+async fn start(config: &Arc<Config>, first: Option<(String, Secret)>) -> Result<Running, CliError> {
+    let server = &config.server;
+    let store: Arc<dyn Store> = SqliteStore::open(&server.state_dir).map_err(|e| failed("store", e))?;
+    let auth = Auth::open(Arc::clone(&store), config.auth.clone()).await.map_err(|e| failed("accounts", e))?;
+    let first_password = first_account(&auth, config, first).await?;
+    let tls = if server.tls.insecure_plain_http {
+        tracing::warn!("plain HTTP: passwords and tokens can be read by anybody on the way (insecure_plain_http)");
+        None
+    } else {
+        let made = ReloadableAcceptor::new(&server.tls, &server.state_dir, &server.listen);
+        Some(made.map_err(|e| failed("tls", e))?)
+    };
+    let fleet = Fleet::open(Arc::clone(config), Arc::clone(&store)).await.map_err(|e| failed("fleet", e))?;
+    let local = server.insecure_local_event_destinations;
+    let delivery = events::start(Arc::clone(&store), &fleet, &auth, local).await.map_err(|e| failed("events", e))?;
+    let service = server::Service {
+        fleet: fleet.clone(),
+        auth: auth.clone(),
+        subscriptions: Some(Arc::new(events::Kept(delivery.clone()))),
+        tls: tls.clone().map(|tls| -> server::Acceptor { Arc::new(move || tls.builder().map_err(|e| e.to_string())) }),
+    };
+    let server = server::start(service, server).map_err(|e| failed("listen", e))?;
+    for address in &server.addresses {
+        tracing::info!(%address, "serving Redfish");
+    }
+    Ok(Running { fleet, auth, tls, delivery, server, first_password, store })
+}
+
+async fn first_account(
+    auth: &Auth,
+    config: &Config,
+    first: Option<(String, Secret)>,
+) -> Result<Option<PathBuf>, CliError> {
+    let state_dir = &config.server.state_dir;
+    if !auth.must_make_first_account() {
+        auth.tidy_first_password(state_dir);
+        if let Some(user) = auth.first_password_in_use() {
+            tracing::warn!(%user, "the first password is still in use: change it with `rackfish account passwd {user}`");
+        }
+        return Ok(None);
+    }
+    if let Some((name, password)) = first {
+        let made = auth.create(&name, &password, Role::Administrator, Scope::All, false).await;
+        return made.map(|_| None).map_err(|e| failed("accounts", e));
+    }
+    let path = auth.first_account(state_dir).await.map_err(|e| failed("accounts", e))?;
+    super::out::remark(&format!(
+        "There was no account yet: `admin` was made, its password is in {}.\nChange it with `rackfish account passwd admin`.",
+        path.display()
+    ));
+    Ok(Some(path))
+}
+
+/// The control socket of a configuration.
+fn socket(config: &Config) -> PathBuf {
+    control::socket(&config.server.state_dir)
+}

@@ -1,0 +1,118 @@
+//! Reloading: a configuration that does not check out changes nothing and says so.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError},
+};
+
+use super::Running;
+use crate::{
+    cli::{control::ReloadReport, logging},
+    config::{self, Broken, Config, Problem},
+};
+
+/// See the module. One reload at a time.
+pub struct Reloader {
+    path: PathBuf,
+    running: Arc<Running>,
+    log: logging::Logging,
+    one: tokio::sync::Mutex<()>,
+    files: std::sync::Mutex<Vec<PathBuf>>,
+}
+
+impl Reloader {
+    /// For the configuration that is in force.
+    pub fn new(path: PathBuf, running: Arc<Running>, log: logging::Logging, files: Vec<PathBuf>) -> Self {
+        Self { path, running, log, one: tokio::sync::Mutex::default(), files: std::sync::Mutex::new(files) }
+    }
+
+    /// The files whose change is a reason to reload.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads everything anew and puts it in force, or says all that is wrong with it.
+    pub async fn reload(&self) -> Result<ReloadReport, Vec<Problem>> {
+        let _one = self.one.lock().await;
+        let path = self.path.clone();
+        let env = config::process_env();
+        // Thousands of nodes take a moment: not on the threads that serve.
+        let loaded = tokio::task::spawn_blocking(move || config::load(&path, &env)).await;
+        let (loaded, files) = match loaded {
+            Ok(Ok(loaded)) => {
+                let files = loaded.files.clone();
+                (Ok(loaded), files)
+            }
+            Ok(Err(broken)) => {
+                let files = broken.files.clone();
+                (Err(broken), files)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the configuration could not be read");
+                return Err(Vec::new());
+            }
+        };
+        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
+        match loaded {
+            Ok(loaded) => Ok(self.put_in_force(loaded).await),
+            Err(Broken { problems, .. }) => {
+                for problem in &problems {
+                    tracing::error!(target: "rackfish::config", "{problem}");
+                }
+                let text = format!("reload refused: {} problems; the old configuration stays in force", problems.len());
+                tracing::error!("{text}");
+                self.running.fleet.reload_refused(text);
+                Err(problems)
+            }
+        }
+    }
+
+    async fn put_in_force(&self, loaded: config::Loaded) -> ReloadReport {
+        let (old, new) = (self.running.fleet.config(), Arc::new(loaded.config));
+        let mut summary = changes(&old, &new);
+        if let Err(error) = self.running.fleet.reconfigure(Arc::clone(&new)).await {
+            tracing::error!(%error, "stored documents could not be read for new nodes");
+        }
+        self.running.auth.reconfigure(new.auth.clone());
+        self.running.delivery.reconfigure(new.server.insecure_local_event_destinations);
+        if let Err(error) = self.log.set_filter(&new.server.log) {
+            tracing::error!(%error, "the log filter stays as it is");
+        }
+        if let Some(tls) = &self.running.tls {
+            let server = &new.server;
+            match tls.reload(&server.tls, &server.state_dir, &server.listen) {
+                Ok(false) => {}
+                Ok(true) => summary.push_str("; new certificate"),
+                Err(error) => {
+                    tracing::error!(%error, "the certificate stays as it is");
+                    summary.push_str("; the certificate could not be read and stays as it is");
+                }
+            }
+        }
+        let fixed = |s: &config::Server| {
+            (s.listen.clone(), s.operations_listen, s.state_dir.clone(), s.tls.insecure_plain_http, s.log_format)
+        };
+        if fixed(&old.server) != fixed(&new.server) {
+            summary.push_str("; listen, state_dir, plain HTTP and log_format change with a restart only");
+        }
+        tracing::info!("configuration reloaded: {summary}");
+        ReloadReport { summary, warnings: loaded.warnings }
+    }
+}
+
+fn changes(old: &Config, new: &Config) -> String {
+    let kept = new
+        .endpoints
+        .iter()
+        .filter(|(id, e)| old.endpoints.get(*id).is_some_and(|o| o.fingerprint == e.fingerprint))
+        .count();
+    let nodes = new.nodes.iter().filter(|(id, n)| old.nodes.get(*id) != Some(n)).count()
+        + old.nodes.keys().filter(|id| !new.nodes.contains_key(*id)).count();
+    let gone = old.endpoints.keys().filter(|id| !new.endpoints.contains_key(*id)).count();
+    format!(
+        "{} endpoints kept, {} new or changed, {gone} removed; {nodes} of {} nodes changed",
+        kept,
+        new.endpoints.len() - kept,
+        new.nodes.len()
+    )
+}

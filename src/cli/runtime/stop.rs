@@ -1,0 +1,126 @@
+//! Signals, the watch over files, and the end.
+
+use std::{io, sync::Arc, time::Duration};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{Running, failed, reload::Reloader, socket};
+use crate::{
+    cli::{CliError, control},
+    config::{Config, watch::Watch},
+};
+
+/// How often last uses of sessions are written down.
+const SAVE_EVERY: Duration = Duration::from_mins(1);
+
+/// The signals we live by. Made before anything else, so that none is missed.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Takes them over.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// Serves the control socket and reloads, until SIGTERM or SIGINT.
+pub async fn until_asked(
+    mut signals: Signals,
+    config: &Config,
+    running: &Arc<Running>,
+    reloader: Arc<Reloader>,
+) -> Result<(), CliError> {
+    let end = CancellationToken::new();
+    let control = {
+        let (reloader, end) = (Arc::clone(&reloader), end.clone());
+        let path = socket(config);
+        let (fleet, auth) = (running.fleet.clone(), running.auth.clone());
+        let reload = move || {
+            let reloader = Arc::clone(&reloader);
+            async move { reloader.reload().await }
+        };
+        tokio::spawn(async move { control::serve_control(&path, fleet, auth, reload, end.cancelled_owned()).await })
+    };
+    let watching = config.server.watch.then(|| {
+        let reloader = Arc::clone(&reloader);
+        tokio::spawn(async move {
+            loop {
+                let mut watch = Watch::new(reloader.files());
+                watch.changed().await;
+                tracing::info!("configuration files have changed");
+                // What is wrong is logged; a change of a file may heal it.
+                reloader.reload().await.ok();
+            }
+        })
+    });
+    let saving = {
+        let auth = running.auth.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(SAVE_EVERY).await;
+                auth.save().await;
+            }
+        })
+    };
+    let mut control = control;
+    let mut ended_early = None;
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hangup.recv() => { reloader.reload().await.ok(); } // logged
+            result = &mut control, if ended_early.is_none() => {
+                let error = match result {
+                    Ok(Ok(())) => "it ended".to_owned(),
+                    Ok(Err(error)) => error.to_string(),
+                    Err(error) => error.to_string(),
+                };
+                ended_early = Some(error);
+                break;
+            }
+        }
+    }
+    end.cancel();
+    saving.abort();
+    if let Some(watching) = watching {
+        watching.abort();
+    }
+    match ended_early {
+        Some(error) => {
+            Err(failed("control-socket", format!("the control socket {}: {error}", socket(config).display())))
+        }
+        None => {
+            match control.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "control socket"),
+                Err(error) => tracing::warn!(%error, "control socket"),
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Stops in the order in which things depend on each other: first nobody comes in, then what runs ends.
+pub async fn stop(running: Arc<Running>) {
+    tracing::info!("stopping");
+    let Ok(running) = Arc::try_unwrap(running).map_err(|shared| Arc::strong_count(&shared)) else {
+        return tracing::error!("the service is still in use; ending without ceremony");
+    };
+    let Running { fleet, auth, server, store, .. } = running;
+    // Both wait for operations under way: beside each other, because requests wait for operations.
+    tokio::join!(server.stop(), fleet.stop());
+    auth.save().await;
+    if let Err(error) = store.flush().await {
+        tracing::error!(%error, "the store could not be flushed");
+    }
+    tracing::info!("stopped");
+}

@@ -1,0 +1,131 @@
+//! All keys that the configuration knows, table by table: the one list behind "unknown key" and the example file.
+//!
+//! A driver's own keys are the driver's business (`drivers::DriverKind::parse` refuses what it does not know).
+
+/// Top-level tables.
+pub const ROOT: &[&str] = &["server", "auth", "patience", "defaults", "endpoints", "chassis", "nodes"];
+
+/// Top-level tables with fixed keys: these are layered, later files and then the environment win.
+pub const FIXED: &[&str] = &["server", "auth", "patience", "defaults"];
+
+/// `[server]`
+pub const SERVER: &[&str] = &[
+    "listen",
+    "state_dir",
+    "include",
+    "tls",
+    "operations_listen",
+    "insecure_local_event_destinations",
+    "insecure_open_boot_hints",
+    "observe_only",
+    "watch",
+    "log_format",
+    "log",
+    "audit_file",
+];
+
+/// `[server.tls]`
+pub const TLS: &[&str] = &["certificate", "key", "client_ca", "names", "insecure_plain_http"];
+
+/// `[auth]`
+pub const AUTH: &[&str] = &["session_timeout", "max_sessions", "failures_per_minute", "min_password"];
+
+/// `[patience]`
+pub const PATIENCE: &[&str] = &["action", "refresh_after", "stale_after", "repeat_window", "soft_off"];
+
+/// `[defaults]`
+pub const DEFAULTS: &[&str] = &["node"];
+
+/// `[endpoints.NAME]`: what every endpoint has, beside its driver's own keys.
+pub const ENDPOINT: &[&str] = &[
+    "driver",
+    "poll",
+    "poll_sensors",
+    "verify",
+    "verify_every",
+    "coalesce",
+    "order",
+    "probe_at_start",
+    "observe_only",
+    "rate",
+    "retries",
+    "min_gap",
+    "off_time",
+    "breaker_failures",
+    "breaker_cool_down",
+    "credentials_retry",
+];
+
+/// `[chassis.NAME]`
+pub const CHASSIS: &[&str] = &["kind", "slots", "description", "manufacturer", "model", "serial"];
+
+/// `[nodes.NAME]`
+pub const NODE: &[&str] = &[
+    "chassis",
+    "slot",
+    "host",
+    "feeds",
+    "console",
+    "sensors",
+    "indicator",
+    "boot",
+    "shutdown",
+    "restore",
+    "controller_ready",
+    "groups",
+    "uuid",
+    "macs",
+    "cpus",
+    "sockets",
+    "cpu_arch",
+    "cpu_model",
+    "memory_gib",
+    "manufacturer",
+    "model",
+    "serial",
+    "sku",
+    "part_number",
+    "asset_tag",
+    "hostname",
+    "description",
+    "bios_version",
+];
+
+/// Keys of a node that can't be the same for all of them: not in `[defaults.node]`.
+pub const NODE_OWN: &[&str] =
+    &["slot", "host", "feeds", "console", "indicator", "uuid", "macs", "serial", "asset_tag", "hostname"];
+
+/// A table in `feeds`.
+pub const FEED: &[&str] = &["unit", "shared", "gap", "off_time"];
+
+/// `boot = { ... }`
+pub const BOOT: &[&str] = &["hook"];
+
+/// A hook.
+pub const HOOK: &[&str] = &["command", "http", "files", "timeout"];
+
+/// `http = { ... }` of a hook.
+pub const HTTP: &[&str] = &["url", "method", "body", "authorization"];
+
+/// A secret that is not a literal.
+pub const SECRET: &[&str] = &["file", "env"];
+
+/// Every key of the loader as a dotted path; `*` stands for a name. For the example file's test.
+pub fn all_paths() -> Vec<String> {
+    let groups: [(&str, &[&str]); 13] = [
+        ("server", SERVER),
+        ("server.tls", TLS),
+        ("auth", AUTH),
+        ("patience", PATIENCE),
+        ("endpoints.*", ENDPOINT),
+        ("chassis.*", CHASSIS),
+        ("nodes.*", NODE),
+        ("nodes.*.feeds", FEED),
+        ("nodes.*.boot", BOOT),
+        ("nodes.*.boot.hook", HOOK),
+        ("nodes.*.boot.hook.http", HTTP),
+        ("nodes.*.shutdown", HOOK),
+        ("nodes.*.shutdown.http", HTTP),
+    ];
+    groups.into_iter().flat_map(|(table, keys)| keys.iter().map(move |key| format!("{table}.{key}"))).collect()
+}

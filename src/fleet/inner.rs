@@ -1,0 +1,204 @@
+//! What all rooms of the fleet share: the nodes, the workers, the store, and small questions about them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+use tokio::sync::broadcast;
+
+use super::{
+    clock,
+    event::{Cause, Event, What},
+    node::NodeEntry,
+    op::OpError,
+    overrides::Override,
+    plan::Parts,
+    tasks::Tasks,
+    worker::WorkerHandle,
+};
+use crate::{
+    config::{self, Config},
+    model::{ActSet, Actor, Caps, EndpointId, Fault, NodeId, Ref, Unit},
+    store::{Expect, Kind, Safety, Store},
+};
+
+/// Events that a slow receiver may be behind before it loses the oldest.
+pub const EVENTS_KEPT: usize = 4096;
+
+/// Look-ups that follow from the configuration.
+#[derive(Debug, Default)]
+pub struct Index {
+    /// Which nodes a unit belongs to (host or feed).
+    pub by_unit: HashMap<Ref, Vec<NodeId>>,
+    /// Lower case, colons.
+    pub by_mac: HashMap<String, NodeId>,
+    /// Units that matter to nodes, by endpoint.
+    pub units: BTreeMap<EndpointId, Vec<Unit>>,
+    /// Nodes whose host is on an endpoint.
+    pub hosts: BTreeMap<EndpointId, Vec<NodeId>>,
+}
+
+impl Index {
+    /// From a configuration.
+    pub fn of(config: &Config) -> Self {
+        let mut index = Self::default();
+        for node in config.nodes.values() {
+            let feeds = node.feeds.iter().map(|feed| &feed.unit);
+            for unit in node.host.iter().chain(feeds) {
+                index.by_unit.entry(unit.clone()).or_default().push(node.id.clone());
+            }
+            let feeds = node.feeds.iter().map(|feed| &feed.unit);
+            for unit in node.host.iter().chain(feeds).chain(&node.sensors).chain(&node.indicator) {
+                index.units.entry(unit.endpoint.clone()).or_default().push(unit.unit.clone());
+            }
+            if let Some(host) = &node.host {
+                index.hosts.entry(host.endpoint.clone()).or_default().push(node.id.clone());
+            }
+            for mac in &node.facts.macs {
+                index.by_mac.insert(mac.to_ascii_lowercase(), node.id.clone());
+            }
+        }
+        for units in index.units.values_mut() {
+            units.sort_unstable();
+            units.dedup();
+        }
+        index
+    }
+}
+
+/// See the module.
+pub struct Inner {
+    pub(super) config: ArcSwap<Config>,
+    pub(super) index: ArcSwap<Index>,
+    pub(super) nodes: DashMap<NodeId, Arc<NodeEntry>>,
+    pub(super) workers: DashMap<EndpointId, WorkerHandle>,
+    /// Nodes and endpoints whose `Caps` are stored as they are.
+    pub(super) store: Arc<dyn Store>,
+    pub(super) uuid: uuid::Uuid,
+    pub(super) events: broadcast::Sender<Event>,
+    pub(super) event_ids: AtomicU64,
+    pub(super) tasks: Tasks,
+    pub(super) observer: tokio::sync::mpsc::UnboundedSender<super::worker::Observed>,
+    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) running: tokio_util::task::TaskTracker,
+    pub(super) stopping: tokio_util::sync::CancellationToken,
+    /// A node that never existed before the last reload starts with nothing stored.
+    pub(super) operations: AtomicU64,
+}
+
+impl Inner {
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    /// The worker that owns a unit's endpoint.
+    pub fn worker(&self, unit: &Ref) -> Result<WorkerHandle, OpError> {
+        self.workers
+            .get(&unit.endpoint)
+            .map(|w| w.value().clone())
+            .ok_or_else(|| OpError::NotFound(format!("endpoint {}", unit.endpoint)))
+    }
+
+    /// What a unit can do: read, stored, or presumed from its endpoint's settings.
+    pub fn caps(&self, unit: &Ref) -> Option<Arc<Caps>> {
+        let worker = self.workers.get(&unit.endpoint)?;
+        worker
+            .state
+            .unit(&unit.unit, |u| u.caps.clone())
+            .or_else(|| worker.config.setup.presumed(&unit.unit).map(Arc::new))
+    }
+
+    /// A node as far as planning is concerned.
+    pub fn parts(&self, node: &config::Node) -> Parts {
+        Parts {
+            host: node.host.as_ref().map(|host| self.caps(host).map_or(ActSet::default(), |caps| caps.acts)),
+            feeds: !node.feeds.is_empty(),
+            shared: node.feeds.iter().any(|feed| feed.shared),
+            shutdown: node.shutdown.is_some(),
+        }
+    }
+
+    /// An error that names the endpoint.
+    pub fn endpoint_error(unit: &Ref, fault: Fault) -> OpError {
+        OpError::Endpoint { endpoint: unit.endpoint.clone(), unit: unit.unit.to_string(), fault }
+    }
+
+    /// Refuses writes to what is only observed or held.
+    pub fn may_write(&self, worker: &WorkerHandle, unit: &Ref, what: &str) -> Result<(), OpError> {
+        if self.config.load().server.observe_only || worker.config.policy.observe_only {
+            tracing::warn!(target: "audit", endpoint = %unit.endpoint, unit = %unit.unit, what, "observe only: not done");
+            return Err(OpError::ObserveOnly { endpoint: unit.endpoint.to_string() });
+        }
+        match worker.state.hold() {
+            Some(hold) => Err(OpError::Held {
+                target: format!("endpoint {}", unit.endpoint),
+                owner: Arc::from(hold.owner),
+                reason: hold.reason,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The one gate that every start passes, from any face: holds now; the in-rush budget has its place here.
+    pub fn admit_start(node: &NodeEntry) -> Result<(), OpError> {
+        match node.hold() {
+            Some(hold) => {
+                Err(OpError::Held { target: node.id.to_string(), owner: Arc::from(hold.owner), reason: hold.reason })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Stores and shows an override. Call it with `node.writing` held.
+    pub async fn store_boot(&self, node: &NodeEntry, boot: Override) -> Result<(), OpError> {
+        crate::store::write(&*self.store, Kind::Override, node.id.as_str(), Expect::Any, &boot, Safety::PowerLoss)
+            .await
+            .map_err(|e| OpError::Store(e.to_string()))?;
+        node.set_boot(boot);
+        Ok(())
+    }
+
+    /// Tells everybody who listens; nobody listening is fine.
+    pub fn emit(&self, what: What, who: Option<&Actor>) {
+        let id = self.event_ids.fetch_add(1, Ordering::Relaxed) + 1;
+        let who = who.map(|actor| Cause {
+            principal: Arc::clone(&actor.principal),
+            face: actor.face,
+            request: Arc::clone(&actor.request),
+        });
+        self.events.send(Event { id, at: clock::wall(), what, who }).ok();
+    }
+
+    /// An event about a boot override.
+    pub fn boot_event(&self, node: &NodeEntry, actor: &Actor, text: &str) {
+        self.emit(What::Boot { node: node.id.clone(), text: text.to_owned() }, Some(actor));
+    }
+
+    /// Whether the actor may see a node.
+    pub fn sees(&self, who: &Actor, node: &NodeId) -> bool {
+        match &*who.scope {
+            crate::model::Scope::All => true,
+            scope @ crate::model::Scope::Some { .. } => {
+                self.nodes.get(node).is_some_and(|entry| scope.covers(node, entry.config.load().groups.iter()))
+            }
+        }
+    }
+
+    /// A node that the actor may see.
+    pub fn entry(&self, who: &Actor, id: &str) -> Option<Arc<NodeEntry>> {
+        let entry = self.nodes.get(id).map(|entry| Arc::clone(entry.value()))?;
+        who.scope.covers(&entry.id, entry.config.load().groups.iter()).then_some(entry)
+    }
+
+    /// A UUID that stays the same for a thing of this installation.
+    pub fn derived(&self, kind: &str, name: &str) -> uuid::Uuid {
+        uuid::Uuid::new_v5(&self.uuid, format!("{kind}/{name}").as_bytes())
+    }
+}

@@ -1,0 +1,246 @@
+//! One lane a node: its operations run one after the other, in the order of arrival.
+//!
+//! * `ForceOff` from anyone cancels every start that waits or runs, and goes first.
+//! * An equal reset (same principal, node and type) joins the one that waits or runs, and is answered from memory for
+//!   a while after it ended well. Any different command in between clears that memory.
+//! * A second restart by somebody else is a conflict, not a second restart.
+//!
+//! No I/O and no clock of its own: the fleet runs what [`Lane::next`] gives it.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::op::{Layer, OpError};
+use crate::model::{Actor, ResetType};
+
+/// How an operation ended; `None` while it has not.
+pub type Ending = Option<Result<(), OpError>>;
+
+/// One operation on one node.
+#[derive(Debug)]
+pub struct Operation {
+    /// Unique.
+    pub id: String,
+    /// What.
+    pub reset: ResetType,
+    /// Of which layer.
+    pub layer: Layer,
+    /// By whom.
+    pub actor: Actor,
+    /// Since when.
+    pub since: OffsetDateTime,
+    /// Set by a ForceOff that makes an end of it.
+    pub cancel: CancellationToken,
+    /// Its end, for all who wait.
+    pub ending: watch::Sender<Ending>,
+    step: Mutex<Arc<str>>,
+}
+
+impl Operation {
+    /// A new one.
+    pub fn new(id: String, reset: ResetType, layer: Layer, actor: Actor, since: OffsetDateTime) -> Arc<Self> {
+        let (ending, _) = watch::channel(None);
+        let step = Mutex::new(Arc::from("waiting"));
+        Arc::new(Self { id, reset, layer, actor, since, cancel: CancellationToken::new(), ending, step })
+    }
+
+    /// Where it is, for people.
+    pub fn step(&self) -> Arc<str> {
+        Arc::clone(&self.step.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Says where it is.
+    pub fn at(&self, step: &str) {
+        *self.step.lock().unwrap_or_else(PoisonError::into_inner) = Arc::from(step);
+    }
+
+    fn equals(&self, other: &Self) -> bool {
+        self.reset == other.reset && self.layer == other.layer && self.actor.principal == other.actor.principal
+    }
+
+    fn restarts(&self) -> bool {
+        self.reset.may_start() && !matches!(self.reset, ResetType::On | ResetType::ForceOn)
+    }
+}
+
+/// What became of a submission.
+#[derive(Debug)]
+pub enum Admission {
+    /// It is in the lane; `true`: the lane was idle and has to be run.
+    Queued(Arc<Operation>, bool),
+    /// An equal one is there already: wait for that.
+    Joined(Arc<Operation>),
+    /// An equal one ended well a moment ago.
+    JustDone,
+    /// Somebody else's restart is there.
+    Conflict(Arc<Operation>),
+    /// Too many wait.
+    Full,
+}
+
+/// Operations that may wait on one node: a client that sends more is broken.
+const LONGEST: usize = 16;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Lane {
+    running: Option<Arc<Operation>>,
+    waiting: VecDeque<Arc<Operation>>,
+    last: Option<(Arc<Operation>, Instant)>,
+}
+
+impl Lane {
+    /// Takes an operation in.
+    pub fn submit(&mut self, new: Arc<Operation>, now: Instant, repeat_window: Duration) -> Admission {
+        if let Some((last, ended)) = &self.last {
+            let idle = self.running.is_none() && self.waiting.is_empty();
+            if idle && last.equals(&new) && now.saturating_duration_since(*ended) < repeat_window {
+                return Admission::JustDone;
+            }
+        }
+        let there = || self.running.iter().chain(&self.waiting);
+        // The last equal one with nothing different behind it: joining an older one would let "on" be forgotten
+        // between two "off".
+        if let Some(last) = there().last()
+            && last.equals(&new)
+            && !last.cancel.is_cancelled()
+        {
+            return Admission::Joined(Arc::clone(last));
+        }
+        if new.reset == ResetType::ForceOff {
+            for start in there().filter(|op| op.reset.may_start()) {
+                start.cancel.cancel();
+            }
+        } else if let Some(other) = there().find(|op| op.restarts() && new.restarts() && !op.cancel.is_cancelled()) {
+            return Admission::Conflict(Arc::clone(other));
+        } else if self.waiting.len() >= LONGEST {
+            return Admission::Full;
+        }
+        self.last = None;
+        if new.reset == ResetType::ForceOff {
+            self.waiting.push_front(Arc::clone(&new));
+        } else {
+            self.waiting.push_back(Arc::clone(&new));
+        }
+        let idle = self.running.is_none();
+        Admission::Queued(new, idle)
+    }
+
+    /// The next to run, which then counts as running; `None`: the lane is idle. Call it again only after
+    /// [`Self::ended`].
+    pub fn next(&mut self) -> Option<Arc<Operation>> {
+        if self.running.is_some() {
+            return None;
+        }
+        self.running = self.waiting.pop_front();
+        self.running.clone()
+    }
+
+    /// The running one has ended. Only good ends are remembered: whoever asks again after a failure means it.
+    pub fn ended(&mut self, well: bool, now: Instant) {
+        if let Some(op) = self.running.take()
+            && well
+            && self.waiting.is_empty()
+        {
+            self.last = Some((op, now));
+        }
+    }
+
+    /// Something else was done to the node: an equal reset from now on is a new one.
+    pub fn forget(&mut self) {
+        self.last = None;
+    }
+
+    /// What runs, else what comes next.
+    pub fn current(&self) -> Option<&Arc<Operation>> {
+        self.running.as_ref().or(self.waiting.front())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(10);
+
+    fn op(reset: ResetType, who: &str) -> Arc<Operation> {
+        let actor = Actor { principal: Arc::from(who), ..Actor::internal("test") };
+        Operation::new(format!("{reset}-{who}"), reset, Layer::Effective, actor, OffsetDateTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn equal_ones_join_and_are_remembered() {
+        let (mut lane, now) = (Lane::default(), Instant::now());
+        let first = op(ResetType::ForceRestart, "ironic");
+        assert!(matches!(lane.submit(first, now, WINDOW), Admission::Queued(_, true)));
+        lane.next().unwrap();
+        for _ in 0..10 {
+            assert!(matches!(lane.submit(op(ResetType::ForceRestart, "ironic"), now, WINDOW), Admission::Joined(_)));
+        }
+        lane.ended(true, now);
+        let again = op(ResetType::ForceRestart, "ironic");
+        assert!(matches!(lane.submit(Arc::clone(&again), now + WINDOW / 2, WINDOW), Admission::JustDone));
+        assert!(matches!(lane.submit(again, now + WINDOW, WINDOW), Admission::Queued(_, true)));
+    }
+
+    #[test]
+    fn a_different_command_clears_the_memory() {
+        let (mut lane, now) = (Lane::default(), Instant::now());
+        for reset in [ResetType::ForceRestart, ResetType::ForceOff] {
+            lane.submit(op(reset, "a"), now, WINDOW);
+            lane.next().unwrap();
+            lane.ended(true, now);
+        }
+        assert!(matches!(lane.submit(op(ResetType::ForceRestart, "a"), now, WINDOW), Admission::Queued(..)));
+    }
+
+    #[test]
+    fn failures_are_not_remembered() {
+        let (mut lane, now) = (Lane::default(), Instant::now());
+        lane.submit(op(ResetType::On, "a"), now, WINDOW);
+        lane.next().unwrap();
+        lane.ended(false, now);
+        assert!(matches!(lane.submit(op(ResetType::On, "a"), now, WINDOW), Admission::Queued(..)));
+    }
+
+    #[test]
+    fn off_then_on_ends_on_and_off_after_on_cancels_it() {
+        let (mut lane, now) = (Lane::default(), Instant::now());
+        let (off, on) = (op(ResetType::ForceOff, "maas"), op(ResetType::On, "maas"));
+        lane.submit(Arc::clone(&off), now, WINDOW);
+        lane.next().unwrap();
+        assert!(matches!(lane.submit(Arc::clone(&on), now, WINDOW), Admission::Queued(_, false)));
+        // A resent ForceOff is behind the On: it is a new one, and ends the On.
+        assert!(matches!(lane.submit(op(ResetType::ForceOff, "maas"), now, WINDOW), Admission::Queued(..)));
+        assert!(on.cancel.is_cancelled() && !off.cancel.is_cancelled());
+        lane.ended(true, now);
+        assert_eq!(lane.next().unwrap().reset, ResetType::ForceOff, "ForceOff goes first");
+    }
+
+    #[test]
+    fn a_second_restart_by_somebody_else_is_a_conflict() {
+        let (mut lane, now) = (Lane::default(), Instant::now());
+        lane.submit(op(ResetType::ForceRestart, "a"), now, WINDOW);
+        lane.next().unwrap();
+        assert!(matches!(lane.submit(op(ResetType::PowerCycle, "b"), now, WINDOW), Admission::Conflict(_)));
+        assert!(matches!(lane.submit(op(ResetType::On, "b"), now, WINDOW), Admission::Queued(_, false)));
+    }
+
+    #[test]
+    fn the_lane_is_bounded() {
+        let (mut lane, now) = (Lane::default(), Instant::now());
+        for i in 0..LONGEST {
+            assert!(matches!(lane.submit(op(ResetType::On, &i.to_string()), now, WINDOW), Admission::Queued(..)));
+        }
+        assert!(matches!(lane.submit(op(ResetType::On, "x"), now, WINDOW), Admission::Full));
+        assert!(matches!(lane.submit(op(ResetType::ForceOff, "x"), now, WINDOW), Admission::Queued(..)));
+    }
+}

@@ -1,0 +1,12 @@
+//! Policies in front of weak devices: small types that take the time as an argument, so that they are tested with a
+//! clock turned by hand. The worker (`fleet::worker`) asks them; they never sleep and never do I/O.
+
+mod breaker;
+mod bucket;
+mod gap;
+mod queue;
+
+pub use breaker::{Breaker, Verdict};
+pub use bucket::TokenBucket;
+pub use gap::MinGap;
+pub use queue::{Class, ClassQueue};

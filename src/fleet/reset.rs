@@ -1,0 +1,171 @@
+//! A Reset from its request to its end: admission, the node's lane, patience.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use super::{
+    clock,
+    event::What,
+    exec::{Run, SLOW_CONTROLLER},
+    inner::Inner,
+    journal,
+    lane::{Admission, Ending, Operation},
+    node::NodeEntry,
+    op::{Layer, OpError, Outcome},
+    plan::{self, Step},
+};
+use crate::model::{Actor, Fault, ResetType};
+
+/// When a client may ask again after a conflict with a controller that is starting. Ironic waits 10 s by itself.
+const BOOTING_RETRY: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Takes a reset in and waits for its end as long as the configured patience allows.
+pub async fn run(
+    fleet: &Arc<Inner>,
+    who: &Actor,
+    entry: &Arc<NodeEntry>,
+    layer: Layer,
+    kind: ResetType,
+) -> Result<Outcome, OpError> {
+    let config = entry.config.load_full();
+    let mut parts = fleet.parts(&config);
+    match layer {
+        Layer::Effective => {}
+        Layer::Host => parts.feeds = false,
+        Layer::Mains => parts.host = None,
+    }
+    let offered = plan::offered(parts);
+    if !offered.contains(&kind) {
+        return Err(OpError::NotOffered {
+            target: entry.id.to_string(),
+            what: kind.to_string(),
+            offered: offered.iter().map(ToString::to_string).collect(),
+        });
+    }
+    if kind.may_start() {
+        Inner::admit_start(entry)?;
+    }
+    // Asked for early, so that nothing of a restart is done on what may not be switched.
+    let feeds = config.feeds.iter().map(|feed| &feed.unit);
+    for unit in config.host.iter().chain(feeds) {
+        fleet.may_write(&fleet.worker(unit)?, unit, kind.as_str())?;
+    }
+    let op = Operation::new(new_id(fleet), kind, layer, who.clone(), clock::wall());
+    let window = fleet.config().patience.repeat_window;
+    let admission = entry.lane().submit(op, clock::now(), window);
+    let op = match admission {
+        Admission::Queued(op, idle) => {
+            if idle {
+                work_off(fleet, entry);
+            }
+            op
+        }
+        Admission::Joined(op) => op,
+        Admission::JustDone => return Ok(Outcome::Done),
+        Admission::Conflict(other) => return Err(conflict(entry, &other)),
+        Admission::Full => {
+            let running = entry.lane().current().map_or_else(String::new, |op| op.reset.to_string());
+            return Err(OpError::Conflict { target: entry.id.to_string(), running: format!("{running} and others") });
+        }
+    };
+    wait(fleet, entry, &op).await
+}
+
+/// A new operation's id: unique over restarts.
+fn new_id(fleet: &Inner) -> String {
+    let count = fleet.operations.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{count}", clock::wall().unix_timestamp())
+}
+
+fn conflict(entry: &NodeEntry, other: &Operation) -> OpError {
+    OpError::Conflict {
+        target: entry.id.to_string(),
+        running: format!("{} by {} ({})", other.reset, other.actor.principal, other.step()),
+    }
+}
+
+async fn wait(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, op: &Arc<Operation>) -> Result<Outcome, OpError> {
+    let mut ending = op.ending.subscribe();
+    let patience = fleet.config().patience.action;
+    let ended = tokio::time::timeout(patience, async {
+        match ending.wait_for(Ending::is_some).await {
+            Ok(ending) => ending.clone().unwrap_or(Ok(())),
+            Err(_) => Err(OpError::Stopping),
+        }
+    })
+    .await;
+    if let Ok(result) = ended {
+        return result.map(|()| Outcome::Done);
+    }
+    let slow = entry.config.load().controller_ready > SLOW_CONTROLLER;
+    if *op.step() == *Step::Controller.as_str() && slow {
+        return Err(OpError::ControllerBooting { target: entry.id.to_string(), retry_after: BOOTING_RETRY });
+    }
+    fleet.tasks.begin(&op.id, format!("{} of {}", op.reset, entry.id), entry.id.clone(), &op.actor).await;
+    // It may have ended in this very moment.
+    let ended = op.ending.borrow().clone();
+    if let Some(ending) = ended {
+        fleet.tasks.ended(&op.id, ending.err().map(|e| e.to_string())).await;
+    }
+    Ok(Outcome::Running { task: Arc::from(op.id.as_str()) })
+}
+
+/// Runs the node's lane until it is empty, in a task of its own.
+pub fn work_off(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>) {
+    let (fleet_, entry) = (Arc::clone(fleet), Arc::clone(entry));
+    fleet.running.spawn_on(
+        async move {
+            loop {
+                let Some(op) = entry.lane().next() else { break };
+                let run = Run::new(Arc::clone(&fleet_), Arc::clone(&entry), Arc::clone(&op));
+                let result = run.begin().await;
+                finish(&fleet_, &entry, &op, result).await;
+            }
+        },
+        &fleet.runtime,
+    );
+}
+
+/// An operation that a crash has cut goes on, in the node's lane.
+pub fn resume(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, op: Arc<Operation>, journal: journal::Entry) {
+    let (fleet_, entry) = (Arc::clone(fleet), Arc::clone(entry));
+    if !matches!(
+        entry.lane().submit(Arc::clone(&op), clock::now(), std::time::Duration::ZERO),
+        Admission::Queued(_, true)
+    ) || entry.lane().next().is_none()
+    {
+        tracing::error!(node = %entry.id, "an operation that was cut could not be taken up: the lane is busy");
+        return;
+    }
+    fleet.running.spawn_on(
+        async move {
+            let run = Run::new(Arc::clone(&fleet_), Arc::clone(&entry), Arc::clone(&op));
+            let result = run.resume(journal).await;
+            finish(&fleet_, &entry, &op, result).await;
+            work_off(&fleet_, &entry);
+        },
+        &fleet.runtime,
+    );
+}
+
+async fn finish(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, op: &Arc<Operation>, result: Result<(), OpError>) {
+    let error = result.as_ref().err().map(ToString::to_string);
+    tracing::info!(
+        target: "audit",
+        node = %entry.id,
+        op = %op.reset,
+        layer = op.layer.as_str(),
+        principal = %op.actor.principal,
+        face = ?op.actor.face,
+        request = %op.actor.request,
+        error = error.as_deref(),
+        "operation ended"
+    );
+    if let Err(OpError::Uncertain { fault: Fault::Uncertain(text), .. }) = &result {
+        tracing::warn!(node = %entry.id, op = %op.reset, text, "outcome unknown");
+    }
+    let what = What::Operation { target: entry.id.to_string(), op: op.reset.to_string(), error: error.clone() };
+    fleet.emit(what, Some(&op.actor));
+    entry.lane().ended(result.is_ok(), clock::now());
+    op.ending.send_replace(Some(result));
+    fleet.tasks.ended(&op.id, error).await;
+}

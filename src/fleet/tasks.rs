@@ -1,0 +1,104 @@
+//! Operations that outlasted their caller's patience: what a client may ask for later.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+
+use super::{clock, view::TaskView};
+use crate::{
+    model::{Actor, NodeId, Role},
+    store::{Expect, Kind, Safety, Store, StoreError},
+};
+
+/// Ended tasks are kept for a day, and at most that many in all.
+const MOST: usize = 10_000;
+const KEPT: time::Duration = time::Duration::hours(24);
+
+/// See the module.
+pub struct Tasks {
+    store: Arc<dyn Store>,
+    all: DashMap<String, TaskView>,
+}
+
+impl Tasks {
+    /// With what was stored. A task that had not ended when the process did is closed by `fleet::recover`, unless its
+    /// operation goes on.
+    pub async fn open(store: Arc<dyn Store>) -> Result<Self, StoreError> {
+        let all = DashMap::new();
+        for (key, _, task) in crate::store::read_all::<TaskView>(&*store, Kind::Task).await? {
+            all.insert(key, task);
+        }
+        Ok(Self { store, all })
+    }
+
+    /// A new one.
+    pub async fn begin(&self, id: &str, name: String, node: NodeId, who: &Actor) {
+        self.prune().await;
+        let task = TaskView {
+            id: id.to_owned(),
+            name,
+            principal: who.principal.to_string(),
+            node: Some(node),
+            started: clock::wall(),
+            ended: None,
+            error: None,
+        };
+        self.keep(task).await;
+    }
+
+    /// Its operation has ended.
+    pub async fn ended(&self, id: &str, error: Option<String>) {
+        let Some(task) = self.all.get(id).map(|task| task.clone()) else { return };
+        self.keep(TaskView { ended: Some(clock::wall()), error, ..task }).await;
+    }
+
+    async fn keep(&self, task: TaskView) {
+        self.all.insert(task.id.clone(), task.clone());
+        let written = crate::store::write(&*self.store, Kind::Task, &task.id, Expect::Any, &task, Safety::Behind).await;
+        if let Err(error) = written {
+            tracing::error!(task = task.id, %error, "a task could not be stored");
+        }
+    }
+
+    async fn prune(&self) {
+        let too_old = clock::wall() - KEPT;
+        let mut old: Vec<(time::OffsetDateTime, String)> = self
+            .all
+            .iter()
+            .filter_map(|task| task.ended.map(|ended| (ended, task.id.clone())))
+            .filter(|(ended, _)| *ended < too_old || self.all.len() >= MOST)
+            .collect();
+        old.sort();
+        // Of those that are only too many, the oldest tenth.
+        let many =
+            old.iter().filter(|(ended, _)| *ended < too_old).count().max(self.all.len().saturating_sub(MOST * 9 / 10));
+        for (_, id) in old.into_iter().take(many) {
+            self.all.remove(&id);
+            if let Err(error) = self.store.delete(Kind::Task, &id, Expect::Any, Safety::Behind).await {
+                tracing::error!(task = id, %error, "an old task could not be removed");
+            }
+        }
+    }
+
+    /// Those that have not ended.
+    pub fn open_ids(&self) -> Vec<String> {
+        self.all.iter().filter(|task| task.ended.is_none()).map(|task| task.id.clone()).collect()
+    }
+
+    /// Those the actor may see: their own, and all for administrators without limits.
+    pub fn visible(&self, who: &Actor) -> Vec<TaskView> {
+        let mut all: Vec<_> = self.all.iter().filter(|task| sees(who, task)).map(|task| task.clone()).collect();
+        all.sort_by(|a, b| (a.started, &a.id).cmp(&(b.started, &b.id)));
+        all
+    }
+
+    /// One, if the actor may see it.
+    pub fn get(&self, who: &Actor, id: &str) -> Option<TaskView> {
+        self.all.get(id).filter(|task| sees(who, task)).map(|task| task.clone())
+    }
+}
+
+fn sees(who: &Actor, task: &TaskView) -> bool {
+    *who.principal == *task.principal
+        || (who.role == Role::Administrator && matches!(*who.scope, crate::model::Scope::All))
+}

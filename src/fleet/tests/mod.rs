@@ -1,0 +1,9 @@
+//! The whole waist against devices in memory, on a manual clock.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used, missing_docs)]
+
+mod boot;
+mod cost;
+mod power;
+mod recovery;
+mod rig;
+mod trouble;

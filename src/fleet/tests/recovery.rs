@@ -1,0 +1,100 @@
+//! What a crash leaves, and what the next start makes of it.
+
+use std::sync::Arc;
+
+use super::rig::{Device, Rig, config, node, seconds};
+use crate::{
+    fleet::{
+        clock,
+        journal::Entry,
+        overrides::{Once, Override, Stage},
+        plan::Step,
+    },
+    model::{BootEnabled, BootTarget, NodeId, ResetType},
+    store::{self, Expect, Kind, MemoryStore, Safety},
+};
+
+async fn cut(store: &MemoryStore, reset: ResetType, steps: &[Step], at: usize, late: bool) {
+    let deadline = clock::wall() + if late { -time::Duration::hours(1) } else { time::Duration::minutes(5) };
+    let entry = Entry {
+        id: "op-1".to_owned(),
+        reset,
+        layer: "effective".to_owned(),
+        principal: "ironic".to_owned(),
+        request: "r".to_owned(),
+        started: clock::wall(),
+        deadline,
+        steps: steps.to_vec(),
+        at,
+    };
+    store::write(store, Kind::Operation, "n1", Expect::Any, &entry, Safety::PowerLoss).await.unwrap();
+}
+
+const RESTART: [Step; 4] = [Step::SupplyOff, Step::Boot, Step::SupplyOn, Step::Started];
+
+async fn resumed(on: bool, at: usize, late: bool) -> (Device, Rig) {
+    let pdu = Device::pdu("pdu", 1);
+    pdu.set("1", on);
+    let store = MemoryStore::new();
+    cut(&store, ResetType::ForceRestart, &RESTART, at, late).await;
+    let rig = Rig::on(config(&[&pdu], vec![node("n1", None, &["pdu/1"])]), store).await;
+    rig.idle("n1").await;
+    seconds(30).await;
+    (pdu, rig)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_cut_before_or_after_its_off_ends_on() {
+    let (pdu, _rig) = resumed(true, 0, false).await;
+    assert_eq!(pdu.relay("1"), (1, 1, true), "the off was not made yet");
+    let (pdu, _rig) = resumed(false, 0, false).await;
+    assert_eq!(pdu.relay("1"), (1, 0, true), "the off was made");
+    let (pdu, _rig) = resumed(false, 2, false).await;
+    assert_eq!(pdu.relay("1"), (1, 0, true), "the on was not made yet");
+    let (pdu, rig) = resumed(true, 2, false).await;
+    assert_eq!(pdu.relay("1"), (0, 0, true), "the on was made");
+    let left: Vec<_> = store::read_all::<Entry>(&*rig.store, Kind::Operation).await.unwrap();
+    assert!(left.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_after_its_deadline_a_running_machine_is_left_alone_and_a_dark_one_is_started() {
+    let (pdu, _rig) = resumed(true, 0, true).await;
+    assert_eq!(pdu.relay("1"), (0, 0, true));
+    let (pdu, _rig) = resumed(false, 2, true).await;
+    assert_eq!(pdu.relay("1"), (1, 0, true), "no node is left off because we died");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_firing_override_is_used_by_the_start_that_was_made_and_rearmed_without_one() {
+    let firing = Override {
+        once: Some(Once { target: BootTarget::Pxe, stage: Stage::Firing("op-1".to_owned()) }),
+        ..Override::default()
+    };
+    let pdu = Device::pdu("pdu", 1);
+    pdu.set("1", true);
+    let store = MemoryStore::new();
+    store::write(&*store, Kind::Override, "n1", Expect::Any, &firing, Safety::PowerLoss).await.unwrap();
+    cut(&store, ResetType::ForceRestart, &RESTART, 2, false).await;
+    let rig = Rig::on(config(&[&pdu], vec![node("n1", None, &["pdu/1"])]), Arc::clone(&store)).await;
+    rig.idle("n1").await;
+    let boot = rig.fleet.node(&rig.who, "n1").unwrap().boot;
+    assert_eq!((boot.enabled, boot.last_start.unwrap().target), (BootEnabled::Disabled, BootTarget::Pxe));
+    // Its operation is gone: nobody will use it.
+    store::write(&*store, Kind::Override, "n1", Expect::Any, &firing, Safety::PowerLoss).await.unwrap();
+    let rig = Rig::on(config(&[&pdu], vec![node("n1", None, &["pdu/1"])]), store).await;
+    assert_eq!(rig.fleet.node(&rig.who, "n1").unwrap().boot.enabled, BootEnabled::Once);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_of_a_node_that_is_gone_is_dropped() {
+    let pdu = Device::pdu("pdu", 1);
+    let store = MemoryStore::new();
+    cut(&store, ResetType::ForceRestart, &RESTART, 2, false).await;
+    let other = node("n2", None, &["pdu/1"]);
+    assert_eq!(other.id, NodeId::new("n2").unwrap());
+    let rig = Rig::on(config(&[&pdu], vec![other]), store).await;
+    seconds(30).await;
+    assert_eq!(pdu.relay("1"), (0, 0, false));
+    assert!(store::read_all::<Entry>(&*rig.store, Kind::Operation).await.unwrap().is_empty());
+}

@@ -1,0 +1,695 @@
+//! The loop of one endpoint worker.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    ActJob, Msg, ReadRequest, WorkerHandle,
+    handle::INBOX,
+    look::Looks,
+    poll::{Timetable, worth_asking},
+    read::{ReadJob, Waiter},
+};
+use crate::{
+    config,
+    drivers::Driver,
+    fleet::{
+        board::{Count, EndpointState, Seen},
+        clock,
+        policy::{Breaker, Class, ClassQueue, MinGap, TokenBucket, Verdict},
+    },
+    model::{
+        Act, Aspect, AspectKind, Caps, Done, EndpointId, Fact, Fault, Origin, PowerAct, PowerState, Proof, Unit, Why,
+    },
+};
+
+/// What a worker tells the fleet: something changed on the board.
+#[derive(Debug, Clone)]
+pub enum Observed {
+    /// The power of a unit was read and differs from what was known, or was read for the first time.
+    Power {
+        /// Device.
+        endpoint: EndpointId,
+        /// Part of it.
+        unit: Unit,
+        /// Before.
+        old: Option<PowerState>,
+        /// Now.
+        new: PowerState,
+    },
+    /// The endpoint went away or came back.
+    Link {
+        /// Device.
+        endpoint: EndpointId,
+        /// `None`: it answers.
+        fault: Option<Arc<Fault>>,
+    },
+    /// It was opened: capabilities have been learnt.
+    Opened {
+        /// Device.
+        endpoint: EndpointId,
+    },
+}
+
+/// A command may probe an endpoint whose breaker is open, but not more often than that: ten clients that switch ten
+/// nodes of a dead PDU wait for one time-out, not for ten.
+const COMMAND_PROBE_SPACING: Duration = Duration::from_secs(1);
+
+/// Pause before a busy device or an unreachable network is tried again for the same act.
+const ACT_RETRY_PAUSE: Duration = Duration::from_millis(300);
+
+/// Starts a worker; `fleet` is the number of endpoints in all (it spreads the first polls).
+pub fn spawn(
+    config: &Arc<config::Endpoint>,
+    state: Arc<EndpointState>,
+    units: Vec<Unit>,
+    fleet: usize,
+    observer: mpsc::UnboundedSender<Observed>,
+) -> WorkerHandle {
+    let (inbox, messages) = mpsc::channel(INBOX);
+    let handle = WorkerHandle { inbox, state: Arc::clone(&state), config: Arc::clone(config) };
+    let now = clock::now();
+    let policy = &config.policy;
+    let worker = Worker {
+        driver: config.setup.connect(),
+        opened: false,
+        queue: ClassQueue::new(policy.order == config::Order::Arrival),
+        looks: Looks::new(policy.pace.verify_every),
+        table: Timetable::new(&config.id, policy, fleet, now),
+        breaker: Breaker::new(policy.breaker_failures, policy.breaker_cool_down),
+        gap: MinGap::new(policy.pace.min_gap),
+        bucket: policy.rate.map(TokenBucket::new),
+        refused: None,
+        met: false,
+        watched: units,
+        messages,
+        observer,
+        state,
+        config: Arc::clone(config),
+    };
+    tokio::spawn(worker.run());
+    handle
+}
+
+enum Item {
+    Acts(Vec<ActJob>),
+    Read(Box<ReadJob>),
+}
+
+struct Worker {
+    config: Arc<config::Endpoint>,
+    state: Arc<EndpointState>,
+    driver: Box<dyn Driver>,
+    opened: bool,
+    queue: ClassQueue<Item>,
+    looks: Looks,
+    table: Timetable,
+    breaker: Breaker,
+    gap: MinGap,
+    bucket: Option<TokenBucket>,
+    /// Credentials were refused: nothing is sent before then, whoever asks, except after [`Msg::Retry`].
+    refused: Option<(Instant, Fault)>,
+    /// It was logged in to since it was last down: what it is has been asked.
+    met: bool,
+    watched: Vec<Unit>,
+    messages: mpsc::Receiver<Msg>,
+    observer: mpsc::UnboundedSender<Observed>,
+}
+
+impl Worker {
+    async fn run(mut self) {
+        let stopped = loop {
+            if let Some(stop) = self.drain() {
+                break Some(stop);
+            }
+            let now = clock::now();
+            self.looks.expire(now);
+            if self.state.hold().is_some() {
+                self.refuse_all(&Fault::NotSent("the endpoint is on hold".to_owned()));
+                self.close().await;
+                match tokio::time::timeout(Duration::from_secs(1), self.messages.recv()).await {
+                    Ok(Some(message)) => match self.take(message) {
+                        None => continue,
+                        stop => break stop,
+                    },
+                    Ok(None) => break None,
+                    Err(_) => continue,
+                }
+            }
+            self.schedule(now);
+            let ready = self.ready_at(now);
+            if !self.queue.is_empty() && ready <= now {
+                if let Some((class, item)) = self.queue.pop() {
+                    self.serve(class, item).await;
+                }
+                continue;
+            }
+            let wake = if self.queue.is_empty() { self.wake_at(now) } else { ready };
+            tokio::select! {
+                message = self.messages.recv() => match message {
+                    Some(message) => if let Some(stop) = self.take(message) { break Some(stop) },
+                    None => break None,
+                },
+                () = clock::sleep_until(wake) => {}
+            }
+        };
+        self.refuse_all(&Fault::NotSent("the endpoint is being closed".to_owned()));
+        self.close().await;
+        if let Some(stopped) = stopped {
+            stopped.send(()).ok(); // whoever asked may have left
+        }
+    }
+
+    /// Takes all messages that wait; `Some`: stop.
+    fn drain(&mut self) -> Option<oneshot::Sender<()>> {
+        while let Ok(message) = self.messages.try_recv() {
+            if let Some(stop) = self.take(message) {
+                return Some(stop);
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, message: Msg) -> Option<oneshot::Sender<()>> {
+        match message {
+            Msg::Act(job) => self.queue.push(Class::Command, Item::Acts(vec![job])),
+            Msg::Read(request) => self.take_read(request),
+            Msg::Expect(expectation) => self.looks.add(expectation, clock::now()),
+            Msg::Retry(reply) => {
+                self.breaker.reset();
+                self.refused = None;
+                self.opened = false;
+                self.table.all_due(clock::now());
+                let unit = self.watched.first().cloned().unwrap_or_else(Unit::host);
+                self.take_read(ReadRequest { aspect: Aspect::Power, unit, asked: clock::now(), reply: Some(reply) });
+            }
+            Msg::Watch(units) => self.watched = units,
+            Msg::Stop(done) => return Some(done),
+        }
+        None
+    }
+
+    fn take_read(&mut self, request: ReadRequest) {
+        let ReadRequest { aspect, unit, asked, reply } = request;
+        // It was read while this request waited in the inbox: that read is the one to join.
+        if aspect == Aspect::Power
+            && self.state.unit(&unit, |u| u.power.as_ref().map(|p| p.origin == Origin::Read && p.at >= asked))
+                == Some(true)
+        {
+            if let Some(reply) = reply {
+                reply.send(Ok(())).ok(); // whoever asked may have left
+            }
+            return;
+        }
+        let waiter = reply.map(|reply| Waiter { unit: unit.clone(), reply });
+        let class = if waiter.is_some() { Class::Read } else { Class::Poll };
+        if self.config.policy.coalesce {
+            for class in [Class::Read, Class::Poll] {
+                if class == Class::Poll && waiter.is_some() {
+                    continue; // somebody waits: not behind a poll
+                }
+                for item in self.queue.iter_mut(class) {
+                    if let Item::Read(job) = item
+                        && job.joinable(&aspect)
+                    {
+                        job.add(&unit);
+                        job.waiters.extend(waiter);
+                        return;
+                    }
+                }
+            }
+        }
+        let mut job = ReadJob::new(aspect, vec![unit]);
+        job.waiters.extend(waiter);
+        self.queue.push(class, Item::Read(Box::new(job)));
+    }
+
+    /// Puts due looks and polls into the queue.
+    fn schedule(&mut self, now: Instant) {
+        if let Some(units) = self.looks.due(now) {
+            self.looks.began();
+            let mut job = ReadJob::new(Aspect::Power, units);
+            job.look = true;
+            self.queue.push(Class::Read, Item::Read(Box::new(job)));
+        }
+        if self.refused.is_some() || !matches!(self.breaker.verdict(now), Verdict::Closed | Verdict::Probe) {
+            return;
+        }
+        for aspect in self.table.due(now) {
+            let units: Vec<Unit> = match aspect {
+                // Before the first login nobody knows what is worth asking.
+                Aspect::Power => self.watched.clone(),
+                _ if !self.opened && self.breaker.is_open() => continue,
+                _ => self.watched.iter().filter(|u| worth_asking(&self.state, u, &aspect)).cloned().collect(),
+            };
+            if units.is_empty() {
+                continue;
+            }
+            let mut job = ReadJob::new(aspect, units);
+            job.poll = true;
+            self.queue.push(Class::Poll, Item::Read(Box::new(job)));
+        }
+    }
+
+    fn ready_at(&self, now: Instant) -> Instant {
+        let gap = self.gap.ready_at(now);
+        self.bucket.as_ref().map_or(gap, |bucket| bucket.ready_at(now).max(gap))
+    }
+
+    fn wake_at(&self, now: Instant) -> Instant {
+        let blocked = match (&self.refused, self.breaker.verdict(now)) {
+            (Some((until, _)), _) => Some(*until),
+            (None, Verdict::Open(until)) => Some(until),
+            _ => None,
+        };
+        let polls = self.table.wake_at().map(|at| blocked.map_or(at, |until| at.max(until)));
+        let soon = [polls, self.looks.wake_at()].into_iter().flatten().min();
+        // Something may always change that no timetable knows (a hold): look round once a minute.
+        soon.unwrap_or(now + Duration::from_mins(1)).min(now + Duration::from_mins(1))
+    }
+
+    /// Whether an exchange may be tried now, else why not.
+    fn admit(&mut self, class: Class, now: Instant) -> Result<(), Fault> {
+        if let Some((until, fault)) = &self.refused {
+            if *until > now {
+                return Err(fault.clone());
+            }
+            self.refused = None;
+        }
+        match self.breaker.verdict(now) {
+            Verdict::Closed | Verdict::Probe => Ok(()),
+            Verdict::Open(_)
+                if class == Class::Command && self.breaker.command_may_probe(now, COMMAND_PROBE_SPACING) =>
+            {
+                Ok(())
+            }
+            Verdict::Open(_) => Err(self
+                .state
+                .fault()
+                .map_or_else(|| Fault::Unreachable("it did not answer lately".to_owned()), |f| (*f).clone())),
+        }
+    }
+
+    async fn serve(&mut self, class: Class, item: Item) {
+        let now = clock::now();
+        if let Err(fault) = self.admit(class, now) {
+            match item {
+                Item::Acts(jobs) => answer_all(jobs, &fault),
+                Item::Read(job) => self.read_failed_for_good(job, &fault),
+            }
+            return;
+        }
+        if !self.opened
+            && let Err(fault) = self.open().await
+        {
+            match item {
+                Item::Acts(jobs) => self.not_sent(jobs, &fault).await,
+                Item::Read(job) => self.read_failed(class, job, fault).await,
+            }
+            return;
+        }
+        if let Some(bucket) = &mut self.bucket {
+            bucket.take(now);
+        }
+        match item {
+            Item::Acts(jobs) => self.serve_acts(jobs).await,
+            Item::Read(job) => self.serve_read(class, job).await,
+        }
+        self.gap.ended(clock::now());
+    }
+
+    /// The login failed, so nothing of the acts was sent: a lost packet is worth another try.
+    async fn not_sent(&mut self, mut jobs: Vec<ActJob>, fault: &Fault) {
+        let again = fault.read_may_retry()
+            && self.refused.is_none()
+            && jobs.iter().all(|job| job.attempts < self.config.policy.pace.retries);
+        if !again {
+            return answer_all(jobs, fault);
+        }
+        for job in &mut jobs {
+            job.attempts += 1;
+        }
+        if matches!(fault, Fault::Busy { .. } | Fault::NotSent(_)) {
+            tokio::time::sleep(ACT_RETRY_PAUSE).await;
+        }
+        // The breaker has not the last word over a command that was admitted.
+        match self.open().await {
+            Ok(()) => self.queue.push_front(Class::Command, Item::Acts(jobs)),
+            Err(fault) => Box::pin(self.not_sent(jobs, &fault)).await,
+        }
+    }
+
+    async fn open(&mut self) -> Result<(), Fault> {
+        self.state.count(Count::Open);
+        self.state.count(Count::Exchange);
+        match self.driver.open().await {
+            Ok(units) => {
+                self.opened = true;
+                self.answered();
+                if !std::mem::replace(&mut self.met, true) {
+                    self.table.all_due(clock::now());
+                }
+                {
+                    let mut board = self.state.units_mut();
+                    for (unit, caps) in units {
+                        board.entry(unit).or_default().caps = Some(Arc::new(caps));
+                    }
+                }
+                self.tell(Observed::Opened { endpoint: self.config.id.clone() });
+                Ok(())
+            }
+            Err(fault) => {
+                self.failed(&fault);
+                Err(fault)
+            }
+        }
+    }
+
+    async fn serve_acts(&mut self, mut jobs: Vec<ActJob>) {
+        let now = clock::now();
+        let batch = jobs
+            .first()
+            .and_then(|job| self.state.unit(&job.unit, |u| u.caps.as_ref().map(|c| c.batch)))
+            .map_or(1, usize::from);
+        if batch > 1 && jobs.len() < batch {
+            let is_power = |job: &ActJob| matches!(job.act, Act::Power(PowerAct::On | PowerAct::Off));
+            if jobs.iter().all(is_power) {
+                let more = self.queue.take_if(
+                    Class::Command,
+                    batch - jobs.len(),
+                    |item| matches!(item, Item::Acts(more) if more.len() == 1 && more.iter().all(is_power)),
+                );
+                jobs.extend(more.into_iter().flat_map(|item| match item {
+                    Item::Acts(jobs) => jobs,
+                    Item::Read(_) => Vec::new(),
+                }));
+            }
+        }
+        let (jobs, late): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.deadline > now);
+        answer_all(late, &Fault::NotSent("its deadline passed while it waited".to_owned()));
+        // Whoever asked has left before anything was sent: an operation that was cancelled.
+        let jobs: Vec<_> = jobs.into_iter().filter(|job| !job.reply.is_closed()).collect();
+        if jobs.is_empty() {
+            return;
+        }
+        let acts: Vec<(Unit, Act)> = jobs.iter().map(|job| (job.unit.clone(), job.act.clone())).collect();
+        self.state.count(Count::Exchange);
+        for _ in &acts {
+            self.state.count(Count::Act);
+        }
+        let mut results = self.driver.act(&acts).await.into_iter();
+        let mut again = Vec::new();
+        for mut job in jobs {
+            let result = results
+                .next()
+                .unwrap_or_else(|| Err(Fault::Garbage("the driver gave no result for this act".to_owned())));
+            match &result {
+                Ok(done) => {
+                    self.answered();
+                    self.accepted(&job.unit, &job.act, *done);
+                }
+                Err(fault) => {
+                    self.failed(fault);
+                    // Even a refused or uncertain act may have changed something: what was read is no longer certain.
+                    if matches!(fault, Fault::Uncertain(_)) {
+                        self.state.change(&job.unit, |u| u.acted_at = Some(clock::now()));
+                    }
+                    if fault.act_may_retry() && job.attempts < self.config.policy.pace.retries {
+                        job.attempts += 1;
+                        again.push(job);
+                        continue;
+                    }
+                }
+            }
+            job.reply.send(result).ok(); // an operation that was cancelled
+        }
+        if !again.is_empty() {
+            tokio::time::sleep(ACT_RETRY_PAUSE).await;
+            for job in again.into_iter().rev() {
+                self.queue.push_front(Class::Command, Item::Acts(vec![job]));
+            }
+        }
+    }
+
+    /// An accepted command ends the life of what was read before it.
+    fn accepted(&self, unit: &Unit, act: &Act, done: Done) {
+        let now = clock::now();
+        let Act::Power(power) = act else {
+            self.state.change(unit, |u| match act {
+                Act::Boot(set) => u.boot = Some(Seen { origin: Origin::Commanded, ..Seen::read(Some(*set)) }),
+                Act::Indicator(led) => u.indicator = Some(Seen { origin: Origin::Commanded, ..Seen::read(*led) }),
+                Act::ClearLog => u.log = None,
+                _ => {}
+            });
+            return;
+        };
+        let verify = self.config.policy.verify;
+        self.state.change(unit, |u| {
+            u.acted_at = Some(now);
+            let proof = u.caps.as_ref().map_or(Proof::None, |c| c.proof);
+            let target = match power {
+                PowerAct::On | PowerAct::Cycle { .. } => Some(PowerState::On),
+                PowerAct::Off => Some(PowerState::Off),
+                PowerAct::Soft | PowerAct::Reset | PowerAct::Nmi => None,
+            };
+            let Some(target) = target else { return };
+            let unverifiable = matches!(proof, Proof::None | Proof::CompletionOnly) || !verify;
+            if unverifiable || matches!(proof, Proof::Reply) || done == Done::Completed {
+                let origin =
+                    if proof == Proof::None && done == Done::Accepted { Origin::Assumed } else { Origin::Commanded };
+                u.power = Some(Seen { origin, ..Seen::read(target) });
+                u.off_since = (target == PowerState::Off).then(|| u.off_since.unwrap_or(now));
+            } else if target == PowerState::On {
+                // It may be running already: an old "off" must not be shown a moment longer.
+                u.power = None;
+            }
+        });
+    }
+
+    async fn serve_read(&mut self, class: Class, mut job: Box<ReadJob>) {
+        let began = *job.began.get_or_insert_with(clock::now);
+        self.state.count(Count::Exchange);
+        match self.driver.observe(&job.aspect, &job.units, job.at.take()).await {
+            Ok(page) => {
+                self.answered();
+                for (unit, result) in page.items {
+                    match result {
+                        Ok(fact) => {
+                            if let Some(whole) = job.keep(&unit, fact) {
+                                self.learn(&unit, whole, began);
+                            }
+                        }
+                        Err(fault) => self.unit_failed(&mut job, &unit, fault),
+                    }
+                }
+                if page.next.is_some() {
+                    job.at = page.next;
+                    job.attempts = 0;
+                    self.queue.push_front(class, Item::Read(job));
+                    return;
+                }
+                for (unit, fact) in job.whole() {
+                    self.learn(&unit, fact, began);
+                }
+                let now = clock::now();
+                if job.look {
+                    self.looks.looked(now);
+                }
+                if job.poll {
+                    self.table.was_read(job.aspect.kind(), now);
+                }
+                job.answer(None);
+            }
+            Err(fault) => self.read_failed(class, job, fault).await,
+        }
+    }
+
+    fn unit_failed(&mut self, job: &mut ReadJob, unit: &Unit, fault: Fault) {
+        if job.aspect == Aspect::Power {
+            self.looks.failed(Some(unit), &fault);
+            self.state.change(unit, |u| u.fault = Some(fault.clone()));
+        }
+        if matches!(fault, Fault::Unsupported(_) | Fault::NoSuchUnit(_)) && job.aspect != Aspect::Power {
+            // Learnt: not worth asking again until the next login.
+            let kind = job.aspect.kind();
+            self.state.change(unit, |u| {
+                u.caps = u.caps.take().map(|caps| {
+                    let aspects = caps.aspects.without(kind);
+                    Arc::new(Caps { aspects, ..(*caps).clone() })
+                });
+            });
+        }
+        job.faults.insert(unit.clone(), fault);
+    }
+
+    async fn read_failed(&mut self, class: Class, mut job: Box<ReadJob>, fault: Fault) {
+        // `open` has recorded its own failure; a read records its own here.
+        if self.opened {
+            self.failed(&fault);
+        }
+        job.attempts += 1;
+        let admitted = self.refused.is_none() && matches!(self.breaker.verdict(clock::now()), Verdict::Closed);
+        if fault.read_may_retry() && job.attempts <= self.config.policy.pace.retries && admitted {
+            if job.attempts > 1 {
+                // Once may be a lost packet; twice may be a session that the device has forgotten.
+                self.close().await;
+            }
+            job.restart();
+            self.queue.push_front(class, Item::Read(job));
+            return;
+        }
+        if fault.blames_endpoint() {
+            self.close().await;
+        }
+        self.read_failed_for_good(job, &fault);
+    }
+
+    fn read_failed_for_good(&mut self, mut job: Box<ReadJob>, fault: &Fault) {
+        if job.aspect == Aspect::Power {
+            self.looks.failed(None, fault);
+        }
+        if job.look {
+            self.looks.looked(clock::now());
+        }
+        if matches!(fault, Fault::Unsupported(_)) && job.aspect.kind() != AspectKind::Power {
+            for unit in job.units.clone() {
+                self.unit_failed(&mut job, &unit, fault.clone());
+            }
+        }
+        job.answer(Some(fault));
+    }
+
+    /// Writes a fact on the board.
+    fn learn(&mut self, unit: &Unit, fact: Fact, began: Instant) {
+        let state = match fact {
+            Fact::Power(state) => state,
+            other => {
+                self.state.change(unit, |u| match other {
+                    Fact::Caps(caps, name) => {
+                        u.caps = Some(Arc::new(caps));
+                        u.name = name.map(Arc::from).or(u.name.take());
+                    }
+                    Fact::Boot(boot) => u.boot = Some(Seen::read(boot)),
+                    Fact::Sensors(readings) => u.sensors = Some(Seen::read(Arc::new(readings))),
+                    Fact::Inventory(inventory) => u.inventory = Some(Seen::read(Arc::from(inventory))),
+                    Fact::Log(entries) => u.log = Some(Seen::read(Arc::new(entries))),
+                    Fact::Indicator(led) => u.indicator = Some(Seen::read(led)),
+                    Fact::Power(_) | Fact::Raw(_) => {}
+                });
+                return;
+            }
+        };
+        let now = clock::now();
+        let old = self.state.change(unit, |u| {
+            let old = u.power.replace(Seen::read(state));
+            u.fault = None;
+            u.off_since = match state {
+                PowerState::Off => u.off_since.or(Some(now)),
+                // On its way off: the off-time starts when it is off.
+                PowerState::PoweringOff | PowerState::On | PowerState::PoweringOn => None,
+            };
+            old
+        });
+        self.looks.saw(unit, began, state);
+        let old = old.filter(|o| o.origin == Origin::Read).map(|o| o.value);
+        if old != Some(state) {
+            self.tell(Observed::Power { endpoint: self.config.id.clone(), unit: unit.clone(), old, new: state });
+        }
+    }
+
+    /// The endpoint has answered: it is alive.
+    fn answered(&mut self) {
+        self.breaker.succeeded();
+        let was_down = self.state.change_link(|link| {
+            link.last_answer = Some(clock::wall());
+            link.retry_at = None;
+            let was = link.fault.take();
+            if was.is_some() || link.since.is_none() {
+                link.since = Some(clock::wall());
+            }
+            was
+        });
+        if let Some(fault) = was_down {
+            tracing::info!(endpoint = %self.config.id, before = %fault, "endpoint answers again");
+            self.tell(Observed::Link { endpoint: self.config.id.clone(), fault: None });
+        }
+    }
+
+    /// An exchange failed.
+    fn failed(&mut self, fault: &Fault) {
+        self.state.count(Count::Failure);
+        if !fault.blames_endpoint() {
+            return;
+        }
+        let now = clock::now();
+        if fault.is_credentials() {
+            let again = now + self.config.policy.credentials_retry;
+            self.refused = Some((again, refused_for_good(fault, self.config.policy.credentials_retry)));
+        } else {
+            self.breaker.failed(now);
+        }
+        // One lost packet is no outage: the endpoint is down when its breaker opens or its login is refused.
+        if !self.breaker.is_open() && self.refused.is_none() {
+            return;
+        }
+        let retry_at = match (&self.refused, self.breaker.verdict(now)) {
+            (Some((until, _)), _) => Some(*until),
+            (None, Verdict::Open(until)) => Some(until),
+            _ => None,
+        };
+        let news = self.state.change_link(|link| {
+            link.retry_at = retry_at;
+            let was_up = link.fault.is_none();
+            if was_up {
+                link.since = Some(clock::wall());
+            }
+            link.fault = Some(Arc::new(fault.clone()));
+            was_up.then(|| link.fault.clone()).flatten()
+        });
+        if let Some(fault) = news {
+            self.met = false;
+            tracing::warn!(endpoint = %self.config.id, address = %self.config.setup.address(), %fault, "endpoint is down");
+            self.tell(Observed::Link { endpoint: self.config.id.clone(), fault: Some(fault) });
+        }
+    }
+
+    fn refuse_all(&mut self, fault: &Fault) {
+        while let Some((_, item)) = self.queue.pop() {
+            match item {
+                Item::Acts(jobs) => answer_all(jobs, fault),
+                Item::Read(job) => self.read_failed_for_good(job, fault),
+            }
+        }
+    }
+
+    async fn close(&mut self) {
+        if std::mem::take(&mut self.opened) {
+            self.driver.close().await;
+        }
+    }
+
+    fn tell(&self, what: Observed) {
+        // The fleet is gone only when the program ends.
+        self.observer.send(what).ok();
+    }
+}
+
+fn answer_all(jobs: Vec<ActJob>, fault: &Fault) {
+    for job in jobs {
+        job.reply.send(Err(fault.clone())).ok(); // an operation that was cancelled
+    }
+}
+
+fn refused_for_good(fault: &Fault, pause: Duration) -> Fault {
+    match fault {
+        Fault::Refused(Why::Credentials(text)) => Fault::Refused(Why::Credentials(format!(
+            "{text}; not tried again for {} min unless the configuration changes or `rackfish endpoint retry` asks",
+            pause.as_secs().div_ceil(60)
+        ))),
+        other => other.clone(),
+    }
+}
