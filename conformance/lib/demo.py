@@ -125,7 +125,8 @@ class Demo:
 
     def switched(self, node: Node) -> dict[str, int]:
         """What the simulated hardware of a node was made to do: `on`, `off` (transitions), `reset`, `nmi`."""
-        return self.control(cmd="stats")["nodes"][node.name]
+        counts = self.control(cmd="stats")["nodes"][node.name]
+        return {name: counts[name] for name in ("on", "off", "reset", "nmi")}
 
     def mains(self, node: Node, on: bool) -> None:
         """Somebody in the rack switches a node's outlets."""
