@@ -144,17 +144,14 @@ pub fn start(service: Service, server: &config::Server) -> Result<ServerHandle, 
             })
         })
         .map_err(ServeError::Start)?;
-    match receive.recv() {
-        Ok(servers) => Ok(ServerHandle { addresses, operations, metrics, servers, thread, counting }),
-        Err(_) => {
-            counting.abort();
-            let cause = match thread.join() {
-                Ok(Err(cause)) => cause,
-                _ => io::Error::other("its thread ended"),
-            };
-            Err(ServeError::Start(cause))
-        }
+    if let Ok(servers) = receive.recv() {
+        return Ok(ServerHandle { addresses, operations, metrics, servers, thread, counting });
     }
+    counting.abort();
+    Err(ServeError::Start(match thread.join() {
+        Ok(Err(cause)) => cause,
+        _ => io::Error::other("its thread ended"),
+    }))
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {

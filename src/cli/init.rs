@@ -37,7 +37,7 @@ const PAGES: usize = 1_000;
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
     /// Folder for the configuration
-    #[arg(long, value_name = "DIR", default_value = "/etc/rackfish")]
+    #[arg(long, global = true, value_name = "DIR", default_value = "/etc/rackfish")]
     out: PathBuf,
     #[command(subcommand)]
     device: Device,

@@ -1,11 +1,21 @@
 //! Log lines on standard error, as text or JSON, with a filter that a reload can change.
 
-use std::io::{self, IsTerminal};
-
-use tracing_subscriber::{
-    EnvFilter, Layer, Registry, fmt, layer::SubscriberExt, registry::LookupSpan, reload, util::SubscriberInitExt,
+use std::{
+    io::{self, IsTerminal},
+    path::Path,
 };
 
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    filter::{dynamic_filter_fn, filter_fn},
+    fmt,
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    reload,
+    util::SubscriberInitExt,
+};
+
+use super::audit::{AuditFile, TARGET};
 use crate::config::LogFormat;
 
 /// A filter that can't be used, or logging that was set up twice.
@@ -14,6 +24,9 @@ pub enum LoggingError {
     /// As `server.log` says it.
     #[error("server.log: {0:?} is not a log filter; for example \"info\" or \"warn,rackfish::drivers=debug\"")]
     Filter(String),
+    /// The audit file can't be opened.
+    #[error("{0}")]
+    Audit(#[from] io::Error),
     /// Somebody else logs already.
     #[error("logging is set up already")]
     Twice,
@@ -23,15 +36,32 @@ pub enum LoggingError {
 #[derive(Clone)]
 pub struct Logging {
     filter: reload::Handle<EnvFilter, Registry>,
+    audit: AuditFile,
 }
 
 impl Logging {
     /// Starts it for the whole process. The format stays until the process ends.
-    pub fn start(format: LogFormat, filter: &str) -> Result<Self, LoggingError> {
+    pub fn start(format: LogFormat, filter: &str, audit_file: Option<&Path>) -> Result<Self, LoggingError> {
+        let audit = AuditFile::default();
+        audit.open(audit_file)?;
         let (filter, handle) = reload::Layer::new(parse(filter)?);
-        let registry = tracing_subscriber::registry().with(filter).with(lines(format, io::stderr));
+        // An entry is in the file if there is one, else in the normal log.
+        let (to_file, to_log) = (audit.clone(), audit.clone());
+        let entries = fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_writer(audit.clone())
+            .with_filter(filter_fn(move |meta| meta.target() == TARGET && to_file.is_open()));
+        let log = lines(format, io::stderr)
+            .with_filter(dynamic_filter_fn(move |meta, _| meta.target() != TARGET || !to_log.is_open()));
+        let registry = tracing_subscriber::registry().with(filter).with(log).with(entries);
         registry.try_init().map_err(|_| LoggingError::Twice)?;
-        Ok(Self { filter: handle })
+        Ok(Self { filter: handle, audit })
+    }
+
+    /// Opens the audit file anew: it may have been moved away, or be another one.
+    pub fn set_audit(&self, audit_file: Option<&Path>) -> Result<(), LoggingError> {
+        self.audit.open(audit_file).map_err(LoggingError::from)
     }
 
     /// Puts another filter in force.
@@ -42,7 +72,10 @@ impl Logging {
 }
 
 fn parse(filter: &str) -> Result<EnvFilter, LoggingError> {
-    EnvFilter::builder().parse(filter).map_err(|_| LoggingError::Filter(filter.to_owned()))
+    // The HTTP server says at every start what we say ourselves.
+    EnvFilter::builder()
+        .parse(format!("actix_server=warn,{filter}"))
+        .map_err(|_| LoggingError::Filter(filter.to_owned()))
 }
 
 fn lines<S, W>(format: LogFormat, writer: W) -> Box<dyn Layer<S> + Send + Sync>

@@ -11,6 +11,7 @@ pub mod logging;
 pub mod out;
 
 mod account;
+mod audit;
 mod check;
 mod completions;
 mod demo;

@@ -49,6 +49,7 @@ const JSON: &str = "application/json";
 struct Seen {
     principal: Option<Arc<str>>,
     what: RefCell<String>,
+    cause: String,
 }
 
 /// The one handler of everything below `/redfish`, and of what is nowhere.
@@ -62,9 +63,7 @@ pub async fn serve(req: HttpRequest, payload: web::Payload, face: web::Data<Redf
         Ok(reply) => (reply, false),
         Err(error) => {
             let challenge = error.challenge;
-            if seen.what.borrow().is_empty() && error.status >= 500 {
-                seen.what.replace(error.text());
-            }
+            seen.cause = error.text();
             (error.into_reply(), challenge)
         }
     };
@@ -334,19 +333,25 @@ fn request_id(headers: &HeaderMap) -> Arc<str> {
 /// Reads that went well are logged at `debug`: Ironic polls each node four times every two minutes.
 fn log(req: &HttpRequest, reply: &Reply, seen: &Seen, request: &str, started: Instant) {
     let principal = seen.principal.as_deref().unwrap_or("-");
-    let (method, path, status) = (req.method().as_str(), req.path(), reply.status);
+    let (method, path, status, cause) = (req.method().as_str(), req.path(), reply.status, seen.cause.as_str());
     let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     let writing = !matches!(method, "GET" | "HEAD" | "OPTIONS");
     if writing || status >= 400 {
         let peer = req.peer_addr().map(|a| a.ip());
-        let peer = peer.as_ref().map_or(&"-" as &dyn std::fmt::Display, |p| p as &dyn std::fmt::Display);
-        tracing::info!(target: "access", face = "redfish", %peer, principal, method, path, status, micros, request);
+        tracing::info!(target: "access", face = "redfish", ?peer, principal, method, path, status, micros, cause, request);
     } else {
         tracing::debug!(target: "access", face = "redfish", principal, method, path, status, micros, request);
     }
     if writing {
         let what = seen.what.borrow();
-        let result = if status < 400 { "ok" } else { "refused" };
-        tracing::info!(target: "audit", face = "redfish", principal, what = what.as_str(), method, path, status, result, request);
+        let result = match status {
+            202 => "goes on as a task",
+            ..400 => "done",
+            400..500 => "refused",
+            _ => "failed",
+        };
+        tracing::info!(
+            target: "audit", face = "redfish", principal, what = what.as_str(), method, path, result, status, cause, request
+        );
     }
 }

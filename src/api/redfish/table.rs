@@ -14,6 +14,7 @@ pub static ALL: &[&Resource] = &[
     &root::ROOT,
     &root::ODATA,
     &metadata::METADATA,
+    &metadata::SCHEMAS,
     &systems::COLLECTION,
     &systems::SYSTEM,
     &reset::RESET,

@@ -75,6 +75,9 @@ impl Reloader {
         }
         self.running.auth.reconfigure(new.auth.clone());
         self.running.delivery.reconfigure(new.server.insecure_local_event_destinations);
+        if let Err(error) = self.log.set_audit(new.server.audit_file.as_deref()) {
+            tracing::error!(%error, "audit entries go where they went before");
+        }
         if let Err(error) = self.log.set_filter(&new.server.log) {
             tracing::error!(%error, "the log filter stays as it is");
         }

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// How often a message of the login is sent before the BMC counts as unreachable. A login has three round trips,
-/// and the worker's retries would repeat them all.
+/// and the worker's retries would repeat them all. (The text of the fault says "twice".)
 const ATTEMPTS: u8 = 2;
 /// Privilege level "user".
 const USER: u8 = 2;
@@ -109,13 +109,14 @@ impl Talk<'_> {
     /// to something else.
     async fn ask<T>(
         &mut self,
+        attempts: u8,
         kind: Payload,
         answer: Payload,
         build: impl Fn(u8) -> Vec<u8>,
         read: impl Fn(&[u8]) -> Result<(u8, T), Malformed>,
     ) -> Result<T, Fault> {
         let mut garbage = None;
-        for _ in 0..ATTEMPTS {
+        for _ in 0..attempts {
             self.tag = self.tag.wrapping_add(1);
             let packet = rmcp::encode_plus(kind, &build(self.tag));
             self.socket.send(&packet).await.map_err(|error| Fault::Unreachable(error.to_string()))?;
@@ -141,16 +142,29 @@ impl Talk<'_> {
         }
         Err(match garbage {
             Some(error) => Fault::Garbage(error.to_string()),
-            None => Fault::Unreachable(format!("no answer within {:?}, asked {ATTEMPTS} times", self.setup.timeout)),
+            None => Fault::Unreachable(format!("no answer to a login within {:?}, asked twice", self.setup.timeout)),
         })
+    }
+}
+
+/// Open Session. Every attempt comes from a fresh port: BMCs that tie sessions to the client's port are silent
+/// for a while towards one that they have seen before.
+async fn first_contact(setup: &IpmiSetup, address: SocketAddr, suite: Suite) -> Result<(Talk<'_>, Exchange), Refusal> {
+    let mut attempt = 1;
+    loop {
+        let socket = connect(address).await.map_err(|error| Fault::NotSent(error.to_string()))?;
+        let mut talk = Talk { socket, setup, tag: rand::random() };
+        match open(&mut talk, suite).await {
+            Ok(exchange) => return Ok((talk, exchange)),
+            Err(Refusal::Fault(Fault::Unreachable(_) | Fault::Garbage(_))) if attempt < ATTEMPTS => attempt += 1,
+            Err(refusal) => return Err(refusal),
+        }
     }
 }
 
 /// Opens a session with `suite`.
 async fn propose(setup: &IpmiSetup, address: SocketAddr, suite: Suite) -> Result<Session, Refusal> {
-    let socket = connect(address).await.map_err(|error| Fault::NotSent(error.to_string()))?;
-    let mut talk = Talk { socket, setup, tag: rand::random() };
-    let exchange = open(&mut talk, suite).await?;
+    let (mut talk, exchange) = first_contact(setup, address, suite).await?;
     let exchange = rakp1(&mut talk, exchange).await?;
     let sik = exchange.sik(setup.kg.as_ref().unwrap_or(&setup.password));
     rakp3(&mut talk, &exchange, &sik).await?;
@@ -195,6 +209,7 @@ async fn open(talk: &mut Talk<'_>, suite: Suite) -> Result<Exchange, Refusal> {
     let level = talk.setup.level;
     let answer = talk
         .ask(
+            1,
             Payload::OpenRequest,
             Payload::OpenResponse,
             |tag| OpenRequest { tag, level, console, algorithms }.encode(),
@@ -234,6 +249,7 @@ async fn rakp1(talk: &mut Talk<'_>, mut exchange: Exchange) -> Result<Exchange, 
     let (bmc, random, role, user) = (exchange.bmc, exchange.console_random, exchange.role, exchange.user.clone());
     let answer = talk
         .ask(
+            ATTEMPTS,
             Payload::Rakp1,
             Payload::Rakp2,
             |tag| Rakp1 { tag, bmc, random, role, user: user.clone() }.encode(),
@@ -263,6 +279,7 @@ async fn rakp3(talk: &mut Talk<'_>, exchange: &Exchange, sik: &[u8]) -> Result<(
     let session = exchange.bmc;
     let answer = talk
         .ask(
+            ATTEMPTS,
             Payload::Rakp3,
             Payload::Rakp4,
             |tag| Rakp34 { tag, status: status::OK, session, code: code.to_vec() }.encode(),

