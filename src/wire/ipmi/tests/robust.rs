@@ -102,7 +102,7 @@ fn examples() -> Vec<Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn noise(data in prop::collection::vec(any::<u8>(), 0..300), suite in suites()) {
