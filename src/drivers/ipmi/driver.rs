@@ -200,6 +200,7 @@ fn no_such_unit(unit: &Unit) -> Fault {
 impl Driver for IpmiDriver {
     async fn open(&mut self) -> Result<Vec<(Unit, Caps)>, Fault> {
         self.session = None;
+        self.session().await?;
         self.device().await?;
         Ok(vec![(Unit::host(), self.caps())])
     }
@@ -226,8 +227,10 @@ impl Driver for IpmiDriver {
     }
 
     async fn close(&mut self) {
-        if let Some(session) = self.session.take() {
+        // A BMC that does not answer is told without waiting: dropping the session does that.
+        if let Some(session) = self.session.take_if(|session| !session.is_doubtful() && !session.is_stale()) {
             session.close().await;
         }
+        self.session = None;
     }
 }

@@ -104,6 +104,11 @@ impl Repository {
             self.known = Some((from, info));
             return Ok(self.nothing());
         }
+        // A walk that a lost packet interrupted goes on where it was: a long repository would never be read on a
+        // bad line otherwise. Should the reservation be gone, the BMC says so.
+        if self.walk.as_ref().is_some_and(|walk| (walk.from, walk.info) == (from, info)) {
+            return Ok(Progress::More);
+        }
         let step = Step::Reserve;
         self.walk = Some(Walk { from, info, step, sensors: Vec::new(), records: 0, restarts: 0, piece: PIECE });
         Ok(Progress::More)
@@ -127,7 +132,7 @@ impl Repository {
         }
         if let Some(walk) = self.walk.take() {
             self.known = Some((walk.from, walk.info));
-            self.sensors = with_ids(walk.sensors).into();
+            self.sensors = pool::shared(with_ids(walk.sensors));
         }
         Ok(Progress::Ready)
     }
@@ -245,6 +250,43 @@ fn polled(sensor: Sensor) -> Option<Polled> {
     }
     let thresholds = sensor.analog.map(|analog| analog.thresholds(&analog.limits)).unwrap_or_default();
     Some(Polled { sensor, thresholds, id: String::new() })
+}
+
+/// Machines of one model have the same sensors: they are kept once.
+mod pool {
+    use std::{
+        collections::HashMap,
+        hash::{DefaultHasher, Hash, Hasher},
+        sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
+    };
+
+    use super::Polled;
+
+    /// Lists that look alike but differ in a limit or two; more of them are not shared.
+    const ALIKE: usize = 16;
+
+    type Lists = HashMap<u64, Vec<Weak<[Polled]>>>;
+
+    static LISTS: LazyLock<Mutex<Lists>> = LazyLock::new(Mutex::default);
+
+    /// `sensors`, or the equal list that another BMC already has.
+    pub(super) fn shared(sensors: Vec<Polled>) -> Arc<[Polled]> {
+        let mut hasher = DefaultHasher::new();
+        for polled in &sensors {
+            (&polled.id, polled.sensor.which, polled.sensor.entity).hash(&mut hasher);
+        }
+        let mut lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let alike = lists.entry(hasher.finish()).or_default();
+        alike.retain(|list| list.strong_count() > 0);
+        if let Some(same) = alike.iter().filter_map(Weak::upgrade).find(|list| **list == *sensors) {
+            return same;
+        }
+        let list: Arc<[Polled]> = sensors.into();
+        if alike.len() < ALIKE {
+            alike.push(Arc::downgrade(&list));
+        }
+        list
+    }
 }
 
 /// Gives every sensor an id made of its name; where two have the same, the sensor number tells them apart.

@@ -1,5 +1,7 @@
 //! Sensors: a page checks the repository, reads a piece of it, or reads one sensor.
 
+use std::sync::Arc;
+
 use super::{
     driver::IpmiDriver,
     faults::Failure,
@@ -55,16 +57,21 @@ impl IpmiDriver {
         if next < self.sensors.sensors.len() {
             return Some(Cursor(vec![READ, u64::try_from(next).unwrap_or(u64::MAX)]));
         }
+        self.dcmi()
+    }
+
+    fn dcmi(&self) -> Option<Cursor> {
         (!self.no_dcmi).then(|| Cursor(vec![DCMI]))
     }
 
-    fn polled(&self, index: u64) -> Option<(usize, Polled)> {
-        let index = usize::try_from(index).ok()?;
-        self.sensors.sensors.get(index).map(|polled| (index, polled.clone()))
+    /// The list stays as it is while one of its sensors is read.
+    fn list(&self) -> Arc<[Polled]> {
+        Arc::clone(&self.sensors.sensors)
     }
 
     async fn read_sensor(&mut self, index: u64) -> Result<Part, Fault> {
-        let Some((at, polled)) = self.polled(index) else { return Ok((None, self.after(Some(usize::MAX - 1)))) };
+        let (at, list) = (usize::try_from(index).unwrap_or(usize::MAX), self.list());
+        let Some(polled) = list.get(at) else { return Ok((None, self.dcmi())) };
         let which = polled.sensor.which;
         let session = self.session().await?;
         let raw = match session.run_at(which.lun(), GetSensorReading { number: which.number }, 1).await {
@@ -81,11 +88,12 @@ impl IpmiDriver {
             return Ok((None, Some(Cursor(cursor))));
         }
         let value = raw.available().and_then(|value| analog?.value(value));
-        Ok((Some(Fact::Sensors(vec![reading(&polled, &raw, value)])), self.after(Some(at))))
+        Ok((Some(Fact::Sensors(vec![reading(polled, raw, value)])), self.after(Some(at))))
     }
 
     async fn read_with_factors(&mut self, index: u64, value: u64, states: u64) -> Result<Part, Fault> {
-        let Some((at, polled)) = self.polled(index) else { return Ok((None, self.after(Some(usize::MAX - 1)))) };
+        let (at, list) = (usize::try_from(index).unwrap_or(usize::MAX), self.list());
+        let Some(polled) = list.get(at) else { return Ok((None, self.dcmi())) };
         let which = polled.sensor.which;
         let raw = RawReading {
             value: u8::try_from(value).unwrap_or(0),
@@ -99,7 +107,7 @@ impl IpmiDriver {
             Err(failure) if failure.is_absence() => None,
             Err(failure) => return Err(failure.into_fault()),
         };
-        Ok((Some(Fact::Sensors(vec![reading(&polled, &raw, value)])), self.after(Some(at))))
+        Ok((Some(Fact::Sensors(vec![reading(polled, raw, value)])), self.after(Some(at))))
     }
 
     async fn read_dcmi(&mut self) -> Result<Part, Fault> {
@@ -126,14 +134,14 @@ impl IpmiDriver {
     }
 }
 
-fn reading(polled: &Polled, raw: &RawReading, value: Option<f64>) -> Reading {
+fn reading(polled: &Polled, raw: RawReading, value: Option<f64>) -> Reading {
     let sensor = &polled.sensor;
     Reading {
         id: polled.id.clone(),
         name: sensor.name.clone(),
         measure: sensor.analog.map_or(Measure::Other, |analog| analog.converted.measure),
         value,
-        state: sensor.judge(raw),
+        state: sensor.judge(&raw),
         thresholds: polled.thresholds,
         range: sensor.analog.and_then(|analog| analog.range()),
         number: Some(sensor.which.number.into()),

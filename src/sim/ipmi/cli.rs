@@ -105,9 +105,9 @@ fn policy(text: &str) -> Result<RestorePolicy, String> {
 }
 
 /// The sockets, kept alive.
-enum Running {
-    One(Served),
-    Many(Rack),
+struct Running {
+    _one: Option<Served>,
+    _many: Option<Rack>,
 }
 
 fn config(args: &SimIpmiArgs) -> io::Result<BmcConfig> {
@@ -130,29 +130,29 @@ fn config(args: &SimIpmiArgs) -> io::Result<BmcConfig> {
 
 async fn start(args: &SimIpmiArgs) -> io::Result<(Running, Vec<Bmc>, u16)> {
     let config = config(args)?;
-    let IpAddr::V4(first) = args.listen.ip() else {
-        let served = Served::start(args.listen, config).await?;
-        let (bmc, port) = (served.bmc.clone(), served.address.port());
-        return Ok((Running::One(served), vec![bmc], port));
-    };
+    let first = args.listen.ip();
     if !first.is_loopback() {
         let message = format!("{first} is not on the loopback device; simulated BMCs have well-known passwords");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
-    if args.count <= 1 {
-        let served = Served::start(args.listen, config).await?;
-        let (bmc, port) = (served.bmc.clone(), served.address.port());
-        return Ok((Running::One(served), vec![bmc], port));
+    match first {
+        IpAddr::V4(first) if args.count > 1 => {
+            let rack = Rack::start(args.listen.port())?;
+            let addresses = (0..args.count).map(|index| Ipv4Addr::from(u32::from(first).saturating_add(index)));
+            let bmcs = (1..).zip(addresses).map(|(number, at)| rack.add(at, config.clone().numbered(number))).collect();
+            let port = rack.port();
+            Ok((Running { _one: None, _many: Some(rack) }, bmcs, port))
+        }
+        IpAddr::V6(_) if args.count > 1 => {
+            let message = "several BMCs need an IPv4 address: ::1 is the only one of its kind";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+        }
+        _ => {
+            let served = Served::start(args.listen, config).await?;
+            let (bmc, port) = (served.bmc.clone(), served.address.port());
+            Ok((Running { _one: Some(served), _many: None }, vec![bmc], port))
+        }
     }
-    let rack = Rack::start(args.listen.port())?;
-    let bmcs = (0..args.count)
-        .map(|index| {
-            let address = Ipv4Addr::from(u32::from(first).saturating_add(index));
-            rack.add(address, config.clone().numbered(index + 1))
-        })
-        .collect();
-    let port = rack.port();
-    Ok((Running::Many(rack), bmcs, port))
 }
 
 /// A control line, and where its answer goes.
@@ -162,16 +162,13 @@ type Line = (String, oneshot::Sender<Value>);
 pub async fn run_cli(args: SimIpmiArgs) -> io::Result<()> {
     let (running, bmcs, port) = start(&args).await?;
     let (sender, mut lines) = mpsc::channel::<Line>(16);
-    match &args.control {
-        Some(path) => {
-            let listener = UnixListener::bind(path)?;
-            tokio::spawn(accept(listener, sender));
-        }
-        None => {
-            // Standard input can't be waited for without a thread.
-            let handle = tokio::runtime::Handle::current();
-            std::thread::spawn(move || read_stdin(&handle, &sender));
-        }
+    if let Some(path) = &args.control {
+        let listener = UnixListener::bind(path)?;
+        tokio::spawn(accept(listener, sender));
+    } else {
+        // Standard input can't be waited for without a thread.
+        let handle = tokio::runtime::Handle::current();
+        std::thread::spawn(move || read_stdin(&handle, &sender));
     }
     let ready = json!({"listening": format!("{}:{port}", args.listen.ip()), "count": bmcs.len()});
     say(&ready)?;
@@ -254,11 +251,15 @@ pub fn obey(bmcs: &[Bmc], line: &str) -> Result<Value, String> {
         }
         ("mains", [state]) => {
             let on = switch(state)?;
-            meant.iter().for_each(|bmc| bmc.set_mains(on));
+            for bmc in meant {
+                bmc.set_mains(on);
+            }
         }
         ("press", [state]) => {
             let on = switch(state)?;
-            meant.iter().for_each(|bmc| bmc.press(on));
+            for bmc in meant {
+                bmc.press(on);
+            }
         }
         ("sensor", [number, raw]) => {
             let number = number.parse().map_err(|_| format!("{number:?} is no sensor number"))?;
@@ -266,7 +267,9 @@ pub fn obey(bmcs: &[Bmc], line: &str) -> Result<Value, String> {
                 "auto" => None,
                 raw => Some(raw.parse().map_err(|_| format!("{raw:?} is no raw value from 0 to 255"))?),
             };
-            meant.iter().for_each(|bmc| bmc.set_sensor(number, raw));
+            for bmc in meant {
+                bmc.set_sensor(number, raw);
+            }
         }
         ("fault", ["clear"]) => meant.iter().for_each(|bmc| bmc.faults(|faults| *faults = Faults::default())),
         ("fault", settings) if !settings.is_empty() => {

@@ -140,12 +140,12 @@ pub(super) fn sensors() -> Shared<SimSensor> {
             off: None,
         },
     ];
-    let mut sensors: Vec<SimSensor> = (1u8..).zip(plans).map(|(number, plan)| analog(number, plan)).collect();
+    let mut sensors: Vec<SimSensor> = (1u8..).zip(plans).map(|(number, plan)| analog(number, &plan)).collect();
     sensors.push(psu_status(u8::try_from(sensors.len() + 1).unwrap_or(u8::MAX)));
     sensors.into()
 }
 
-fn analog(number: u8, plan: Plan) -> SimSensor {
+fn analog(number: u8, plan: &Plan) -> SimSensor {
     let limits = RawThresholds {
         readable: if plan.limits.is_some() { 0x3f } else { 0 },
         values: plan.limits.unwrap_or_default(),
@@ -179,7 +179,7 @@ fn psu_status(number: u8) -> SimSensor {
     let mut record = vec![number, 0x00, 0x51, 0x02, 0x00, 0x20, 0x00, number, 0x0a, 0x01, 0x7f, 0x40, 0x08, 0x6f];
     record.extend_from_slice(&[0; 6]);
     record.extend_from_slice(&[0xc0, 0x00, 0x00, 0x01, 0x01, 0, 0, 0, 0, 0, 0]);
-    record.push(0xc0 | 10);
+    record.push(0xc0 | u8::try_from(NAME.len()).unwrap_or(0));
     record.extend_from_slice(NAME);
     let length = u8::try_from(record.len() - 5).unwrap_or(0);
     if let Some(byte) = record.get_mut(4) {
@@ -196,7 +196,7 @@ pub(super) fn log() -> Vec<[u8; 16]> {
     };
     let gone = |body| match body {
         Body::Event(event) => Body::Event(Event { deasserted: true, ..event }),
-        other => other,
+        maker @ Body::Maker { .. } => maker,
     };
     let lost = event(0x08, 7, 0x6f, [0x03, 0xff, 0xff]);
     let hot = event(0x01, 1, 0x01, [0x57, 86, 85]);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use ipmi_rs_core::storage::sdr::{SensorType, decode_event};
 
-use super::{Bytes, Malformed, sdr::judge_states};
+use super::{Bytes, Malformed, sdr::judge_states, text::hex};
 use crate::model::ReadingState;
 
 /// Length of an entry.
@@ -122,7 +122,7 @@ impl Entry {
         match &self.body {
             Body::Event(event) => event.text(name),
             Body::Maker { iana, data, length } => {
-                let hex: String = data.iter().take(usize::from(*length)).map(|byte| format!("{byte:02x}")).collect();
+                let hex = hex(data.get(..usize::from(*length)).unwrap_or(data));
                 match iana {
                     Some(iana) => format!("Entry of maker {iana}, type 0x{:02x}: {hex}", self.kind),
                     None => format!("Maker's own entry, type 0x{:02x}: {hex}", self.kind),

@@ -45,10 +45,10 @@ const RMCP_HEADER: usize = 4;
 
 /// Checks and decrypts a packet of a session. A packet that is less protected than the suite asks is refused.
 pub fn open(keys: &Keys, packet: &Plus<'_>) -> Result<Vec<u8>, Malformed> {
-    if keys.suite.integrity != Integrity::None {
-        if !packet.authenticated || !same(&keys.integrity(packet.covered), packet.trailer) {
-            return Err(Malformed::Integrity("RMCP+ packet"));
-        }
+    let checked = keys.suite.integrity == Integrity::None
+        || packet.authenticated && same(&keys.integrity(packet.covered), packet.trailer);
+    if !checked {
+        return Err(Malformed::Integrity("RMCP+ packet"));
     }
     match keys.suite.confidentiality {
         Confidentiality::None => Ok(packet.payload.to_vec()),

@@ -23,7 +23,7 @@ const BCD_PLUS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 
 pub(super) fn decode(kind: u8, bytes: &[u8], language: Language, binary: Binary) -> String {
     let text: String = match kind & 3 {
         0 => match binary {
-            Binary::Hex => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            Binary::Hex => hex(bytes),
             Binary::Unicode => utf16(bytes),
         },
         1 => bytes.iter().flat_map(|byte| [bcd(byte >> 4), bcd(*byte)]).collect(),
@@ -41,6 +41,14 @@ pub(super) enum Binary {
     Hex,
     /// Unicode (SDR).
     Unicode,
+}
+
+/// Bytes as hex digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        out.extend([byte >> 4, byte & 0x0f].map(|nibble| char::from_digit(nibble.into(), 16).unwrap_or('?')));
+        out
+    })
 }
 
 fn bcd(nibble: u8) -> char {

@@ -30,9 +30,9 @@ pub(super) fn answer(state: &mut State, asker: &Asker, request: Request<'_>, now
         }
         0x3b => privilege(state, asker, request, now),
         0x3c => {
-            let word = |index| request.word(index);
-            let id = u32::from(word(0)?) | u32::from(word(2)?) << 16;
-            if state.sessions.close(id) { Ok(Vec::new()) } else { Err(0x87) }
+            let low = u32::from(request.word(0)?);
+            let high = u32::from(request.word(2)?);
+            if state.sessions.close(high << 16 | low) { Ok(Vec::new()) } else { Err(0x87) }
         }
         // Get Channel Info: LAN, multi-session.
         0x42 => Ok(vec![CHANNEL, 0x04, 0x01, 0x80, 0xf2, 0x1b, 0, 0, 0]),

@@ -81,15 +81,13 @@ pub fn maker_name(iana: u32) -> Option<&'static str> {
         2623 => "ASUSTek",
         4337 => "Radisys Corporation",
         5771 => "Cisco Systems, Inc.",
-        6653 => "Quanta Computer",
+        6653 | 7244 => "Quanta Computer",
         7154 => "IPMI forum",
-        7244 => "Quanta Computer Inc.",
         10368 => "Fujitsu Siemens",
-        10876 => "Supermicro",
+        10876 | 47488 => "Supermicro",
         15370 => "Giga-Byte",
         19046 => "Lenovo",
         20974 => "ASRock Incorporation",
-        47488 => "Supermicro",
         49622 => "OpenBMC",
         _ => return None,
     })
@@ -102,9 +100,10 @@ command! {
     read |bytes| -> [u8; 16] { bytes.array() }
 }
 
-/// A GUID as text. BMCs disagree on the byte order, so the first one that gives an RFC 4122 UUID (variant and
-/// version make sense) is taken: IPMI's own (20.8: everything reversed), RFC 4122's, SMBIOS's (first three fields
-/// reversed). If none does, SMBIOS's, which is what the machine itself would show. All zeros or ones is no GUID.
+/// A GUID as text. BMCs disagree on the byte order, so the one that gives the most plausible UUID is taken: the
+/// variant of RFC 4122 and a version that machines really have (4, then 1, then the others). Among equals the order
+/// is IPMI's own (20.8: everything reversed), SMBIOS's (first three fields reversed), RFC 4122's; if none is
+/// plausible, SMBIOS's, which is what the machine itself shows. All zeros or ones is no GUID.
 pub fn guid_text(guid: &[u8; 16]) -> Option<String> {
     if guid.iter().all(|byte| *byte == 0) || guid.iter().all(|byte| *byte == 0xff) {
         return None;
@@ -112,10 +111,16 @@ pub fn guid_text(guid: &[u8; 16]) -> Option<String> {
     let mut reversed = *guid;
     reversed.reverse();
     let smbios = uuid::Uuid::from_bytes_le(*guid);
-    let plausible =
-        |uuid: &uuid::Uuid| uuid.get_variant() == uuid::Variant::RFC4122 && (1..=5).contains(&uuid.get_version_num());
-    let orders = [uuid::Uuid::from_bytes(reversed), uuid::Uuid::from_bytes(*guid), smbios];
-    Some(orders.into_iter().find(plausible).unwrap_or(smbios).hyphenated().to_string())
+    let doubt = |uuid: &uuid::Uuid| match (uuid.get_variant(), uuid.get_version_num()) {
+        (uuid::Variant::RFC4122, 4) => Some(0),
+        (uuid::Variant::RFC4122, 1) => Some(1),
+        (uuid::Variant::RFC4122, 2..=7) => Some(2),
+        _ => None,
+    };
+    let orders = [uuid::Uuid::from_bytes(reversed), smbios, uuid::Uuid::from_bytes(*guid)];
+    // The first of several equally good ones.
+    let best = orders.into_iter().filter(|uuid| doubt(uuid).is_some()).min_by_key(doubt);
+    Some(best.unwrap_or(smbios).hyphenated().to_string())
 }
 
 command! {

@@ -40,10 +40,9 @@ impl Format {
     pub fn number(self, raw: u8) -> Option<i16> {
         let raw = i16::from(raw);
         Some(match self {
-            Self::Unsigned => raw,
             Self::OnesComplement if raw > 127 => raw - 255,
             Self::TwosComplement if raw > 127 => raw - 256,
-            Self::OnesComplement | Self::TwosComplement => raw,
+            Self::Unsigned | Self::OnesComplement | Self::TwosComplement => raw,
             Self::None => return None,
         })
     }

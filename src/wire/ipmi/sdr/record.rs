@@ -184,11 +184,10 @@ impl Sensor {
     pub fn context(&self) -> Option<&'static str> {
         Some(match self.entity.0 {
             0x03 | 0x41 => "CPU",
-            0x04 | 0x1a => "StorageDevice",
+            0x04 | 0x0b | 0x1a => "StorageDevice",
             0x07 | 0x42 => "SystemBoard",
             0x08 | 0x20 => "Memory",
             0x0a => "PowerSupply",
-            0x0b => "StorageDevice",
             0x0f => "Backplane",
             0x13 => "PowerSubsystem",
             0x17 => "Chassis",
