@@ -34,7 +34,9 @@ def booted_from(rig: Rig) -> str:
     """What the last start was told, where it counts: at the BMC, else at the hint for whatever steers PXE."""
     if rig.bmc:
         selector = rig.bmc.stats()["booted_from"]
-        return {None: "None", 0: "None", 1: "Pxe"}.get(None if selector is None else selector & 0x0F, str(selector))
+        # Data 2 of the boot flags: bits 5 to 2 are the device, 1 is PXE (IPMI 2.0, table 28-14).
+        device = ((selector or 0) >> 2) & 0x0F
+        return {0: "None", 1: "Pxe"}.get(device, str(device))
     hint = rig.client.get(f"/boot/{MAC}")
     if hint.status == 404:
         return "None"
