@@ -21,7 +21,7 @@ use futures_util::StreamExt;
 
 use super::{
     Redfish,
-    admit::{self, ClientCertificate},
+    admit::{self, AUTH_TOKEN, ClientCertificate},
     call::{Call, names_etag},
     descriptor::{Method, Run},
     error::Error,
@@ -41,7 +41,6 @@ const MAX_REQUEST_ID: usize = 64;
 
 const ODATA_VERSION: HeaderName = HeaderName::from_static("odata-version");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 const JSON: &str = "application/json";
 
 /// What the log says about a request besides its line.
@@ -95,10 +94,11 @@ async fn handle(
             .or_else(|| e.resource.verb(Method::Get))
             .is_some_and(|v| v.privileges.is_empty())
     });
-    let principal = if open {
-        None
-    } else {
-        Some(admit::authenticate(face, headers, peer, req.conn_data::<ClientCertificate>()).await?)
+    let principal = match admit::authenticate(face, headers, peer, req.conn_data::<ClientCertificate>()) {
+        // What an open resource links to is expanded for those who may see it.
+        login if open && req.query_string().contains("expand") => login.await.ok(),
+        _ if open => None,
+        login => Some(login.await?),
     };
     seen.principal = principal.as_ref().map(|p| Arc::clone(&p.name));
     let Some((entry, params)) = found else { return Err(Error::not_found(req.path())) };
@@ -106,7 +106,7 @@ async fn handle(
     let Some(verb) = method.and_then(|m| resource.verb(m)) else {
         return Err(Error::new(405, m::OPERATION_NOT_ALLOWED.with([]).way_out(format!("Use {}.", resource.allow()))));
     };
-    if let Some(principal) = &principal {
+    if let Some(principal) = principal.as_ref().filter(|_| !open) {
         let own = accounts::is_own(resource, &params, principal) || sessions::is_own(resource, &params, principal);
         admit::privileged(principal, verb.privileges, own)?;
     }

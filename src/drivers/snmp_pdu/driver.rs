@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use async_trait::async_trait;
 
 use super::{
-    family::{Family, Index, MAX_OUTLETS, Outlets, Status},
+    convert::{is_measured, number, power_state, reading, refused_set, text},
+    family::{self, Family, Index, MAX_OUTLETS, Outlets},
     reader::{Reader, walk},
     session::{Ask, Right, Session},
     settings::Settings,
@@ -14,7 +15,7 @@ use crate::{
     drivers::Driver,
     model::{
         Act, ActKind, ActSet, Aspect, AspectKind, AspectSet, BootCaps, Caps, Cursor, Done, Fact, Fault, Inventory,
-        Page, PowerAct, PowerState, Proof, Reading, ReadingState, Thresholds, Unit, Why,
+        Page, PowerAct, Proof, Unit,
     },
     wire::snmp::{Oid, PduKind, Value, Version, status},
 };
@@ -23,9 +24,6 @@ use crate::{
 pub const DEVICE_UNIT: &str = "pdu";
 /// What every agent has (RFC 3418).
 const SYS_OBJECT_ID: &[u32] = &[1, 3, 6, 1, 2, 1, 1, 2, 0];
-/// Readings that mean "not measured".
-const NOT_MEASURED: [i64; 2] = [-1, -2];
-
 /// What a unit of the family can do. `metered`: whether outlets (or the device) have readings.
 pub(super) fn caps(family: &Family, unit: &Unit, metered: bool) -> Caps {
     let mut aspects = if metered { AspectSet::of(&[AspectKind::Sensors]) } else { AspectSet::default() };
@@ -110,7 +108,10 @@ impl Conversation {
         let rows = walk(&mut self.session, bulk, &root, parts, limit).await?;
         if rows.is_empty() {
             let is = match sys_object_id {
-                Some(Value::ObjectId(id)) => format!("; its sysObjectID is {id}"),
+                Some(Value::ObjectId(id)) => match family::claims(id) {
+                    Some(other) => format!("; its sysObjectID {id} says {other}"),
+                    None => format!("; its sysObjectID is {id}"),
+                },
                 _ => String::new(),
             };
             return Err(Fault::Unsupported(format!(
@@ -398,98 +399,4 @@ impl Driver for Conversation {
 /// What the family may have, before the device was asked: outlets' and device's meters.
 pub(super) fn presumed_meters(family: &Family) -> (bool, bool) {
     (!family.outlets.meters.is_empty(), !family.totals.is_empty())
-}
-
-fn power_state(status: &Status, unit: &Unit, value: &Value) -> Result<PowerState, Fault> {
-    let raw = number(value).ok_or_else(|| Fault::Garbage(format!("outlet {unit} tells its state as {value:?}")))?;
-    if status.on.contains(&raw) {
-        Ok(PowerState::On)
-    } else if status.off.contains(&raw) {
-        Ok(PowerState::Off)
-    } else if status.pending.contains(&raw) {
-        Err(Fault::Busy { reason: format!("outlet {unit} is changing (status {raw})"), retry_after: None })
-    } else {
-        Err(Fault::Unsupported(format!("outlet {unit} has status {raw}, which is neither on nor off in this family")))
-    }
-}
-
-fn refused_set(code: u32, oid: &Oid) -> Fault {
-    let name = status::name(code);
-    match code {
-        status::NO_SUCH_NAME | status::NOT_WRITABLE | status::NO_ACCESS | status::READ_ONLY => Fault::Refused(
-            Why::Rejected(format!("{name} for {oid}: no such outlet, or the write community or user may not write")),
-        ),
-        status::NO_CREATION | status::INCONSISTENT_NAME => {
-            Fault::NoSuchUnit(format!("the device has no object {oid} ({name})"))
-        }
-        status::AUTHORIZATION_ERROR => Fault::Refused(Why::Privilege(format!("{name} for {oid}"))),
-        status::BAD_VALUE
-        | status::WRONG_VALUE
-        | status::WRONG_TYPE
-        | status::WRONG_LENGTH
-        | status::WRONG_ENCODING => {
-            Fault::Unsupported(format!("the device does not take this value for {oid} ({name}): is `model` right?"))
-        }
-        status::RESOURCE_UNAVAILABLE | status::INCONSISTENT_VALUE => {
-            Fault::Busy { reason: format!("{name} for {oid}"), retry_after: None }
-        }
-        // It tried, and can't say how that ended.
-        status::COMMIT_FAILED | status::UNDO_FAILED | status::GEN_ERR => {
-            Fault::Uncertain(format!("the device answers {name} for {oid}"))
-        }
-        _ => Fault::Refused(Why::Rejected(format!("{name} ({code}) for {oid}"))),
-    }
-}
-
-fn number(value: &Value) -> Option<i64> {
-    match value {
-        Value::Integer(n) => Some(*n),
-        Value::Gauge32(n) | Value::Counter32(n) | Value::TimeTicks(n) => Some(i64::from(*n)),
-        Value::Counter64(n) => i64::try_from(*n).ok(),
-        // Some devices tell numbers as text.
-        Value::OctetString(octets) => std::str::from_utf8(octets).ok()?.trim().parse().ok(),
-        _ => None,
-    }
-}
-
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::OctetString(octets) => {
-            let text = String::from_utf8_lossy(octets);
-            let text: String = text.trim().chars().filter(|c| !c.is_control()).collect();
-            Some(text).filter(|t| !t.is_empty())
-        }
-        Value::Integer(n) => Some(n.to_string()),
-        _ => None,
-    }
-}
-
-/// A gauge can't be negative: -1 comes as its last value.
-fn measured(raw: i64) -> Option<i64> {
-    Some(raw).filter(|n| !NOT_MEASURED.contains(n) && *n != i64::from(u32::MAX))
-}
-
-fn is_measured(value: &Value) -> bool {
-    number(value).and_then(measured).is_some()
-}
-
-fn reading((id, name, measure, scale): (String, String, crate::model::Measure, f64), raw: i64) -> Reading {
-    #[allow(clippy::cast_precision_loss)] // beyond 2^52 there is no meter
-    let value = measured(raw).map(|n| n as f64 * scale);
-    Reading {
-        id,
-        name,
-        measure,
-        value: value.map(tidy),
-        state: ReadingState::Ok,
-        thresholds: Thresholds::default(),
-        range: None,
-        number: None,
-        context: None,
-    }
-}
-
-/// 3 * 0.1 is 0.30000000000000004: a meter's nine digits are enough.
-fn tidy(value: f64) -> f64 {
-    (value * 1e6).round() / 1e6
 }

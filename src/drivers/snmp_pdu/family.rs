@@ -3,7 +3,7 @@
 //!
 //! | table | keys |
 //! | --- | --- |
-//! | top | `name`, `title`, `manufacturer`, `source`, `sys_object_id` (list of prefixes), `probe` (an object that is above zero on this family), `probe_order` (lower is asked first), `version`, `community`, `write_community` (what such devices usually speak) |
+//! | top | `name`, `title`, `manufacturer`, `source`, `sys_object_id` (list of prefixes), `try_order` (of families at an unknown device; lower is tried first), `version`, `community`, `write_community` (what such devices usually speak) |
 //! | `identity` | OIDs of `name`, `firmware`, `model`, `serial` |
 //! | `columns` | `command` with `on` and `off`; `status` with `status_on`, `status_off`, `status_pending`; `name`; meters; `count`; `index_parts`, `first`; `confirm_within`, `batch`, `varbinds` |
 //! | `totals` | meters of the whole device |
@@ -129,8 +129,7 @@ pub(super) struct Family {
     pub title: String,
     pub manufacturer: Option<String>,
     pub sys_object_ids: Vec<Oid>,
-    pub probe: Option<Oid>,
-    pub probe_order: i64,
+    pub try_order: i64,
     pub version: Version,
     pub community: String,
     pub write_community: String,
@@ -180,6 +179,15 @@ pub(super) fn embedded(name: &str) -> Option<Result<Family, Vec<SettingsError>>>
     FILES.iter().find(|(known, _)| *known == name).map(|(_, text)| parse_file(text))
 }
 
+/// The family that comes with the program and claims that sysObjectID: the longest prefix wins.
+pub(super) fn claims(id: &Oid) -> Option<String> {
+    let all = FILES.iter().filter_map(|(_, text)| parse_file(text).ok());
+    let longest = |f: &Family| {
+        f.sys_object_ids.iter().filter(|prefix| id.starts_with(prefix)).map(|prefix| prefix.parts().len()).max()
+    };
+    all.filter_map(|f| Some((longest(&f)?, f.name))).max().map(|(_, name)| name)
+}
+
 /// A family file.
 pub(super) fn parse_file(text: &str) -> Result<Family, Vec<SettingsError>> {
     let table: Table = match text.parse() {
@@ -215,8 +223,7 @@ fn read_file(table: &Table, errors: &RefCell<Vec<SettingsError>>) -> Option<Fami
         }
         Some(_) => keys.wrong("sys_object_id", "expected a list of OIDs"),
     }
-    let probe = keys.oid("probe");
-    let probe_order = keys.number("probe_order", 1..=1000).unwrap_or(1000);
+    let try_order = keys.number("try_order", 1..=1000).unwrap_or(1000);
     let version = keys.word("version", &VERSIONS).unwrap_or(Version::V2c);
     let community = keys.text("community").unwrap_or("public").to_owned();
     let write_community = keys.text("write_community").unwrap_or("private").to_owned();
@@ -227,8 +234,7 @@ fn read_file(table: &Table, errors: &RefCell<Vec<SettingsError>>) -> Option<Fami
         title: title?,
         manufacturer,
         sys_object_ids,
-        probe,
-        probe_order,
+        try_order,
         version,
         community,
         write_community,

@@ -88,7 +88,13 @@ impl Device {
             },
             boot: if self.bmc {
                 BootCaps {
-                    targets: vec![BootTarget::None, BootTarget::Pxe, BootTarget::Hdd, BootTarget::Cd, BootTarget::BiosSetup],
+                    targets: vec![
+                        BootTarget::None,
+                        BootTarget::Pxe,
+                        BootTarget::Hdd,
+                        BootTarget::Cd,
+                        BootTarget::BiosSetup,
+                    ],
                     mode: true,
                     persistent: true,
                 }
@@ -266,7 +272,7 @@ impl Rack {
         let pdu = Device::new(false, &outlets);
         let mut config = Config::default();
         let mut bmcs = Vec::new();
-        let mut endpoint = |config: &mut Config, name: &str, device: &Device| {
+        let endpoint = |config: &mut Config, name: &str, device: &Device| {
             let id = EndpointId::new(name).unwrap();
             let endpoint = Endpoint {
                 id: id.clone(),

@@ -101,7 +101,9 @@ impl LogCache {
     /// The log as last read; true: it is time to read it again, and the caller does.
     fn look(&self, node: &NodeId) -> (Cached, bool) {
         let mut slot = self.logs.entry(node.clone()).or_default();
-        let due = !slot.reading && slot.asked.is_none_or(|at| at.elapsed() > FRESH);
+        // A reading that has not come back by then never will.
+        let wait = if slot.reading { READ_TIME * 2 } else { FRESH };
+        let due = slot.asked.is_none_or(|at| at.elapsed() > wait);
         if due {
             slot.reading = true;
             slot.asked = Some(Instant::now());
