@@ -26,7 +26,7 @@ class Sim:
                                            stderr=err, text=True, start_new_session=True)
         self._lock = threading.Lock()
         first = self._child.stdout.readline()
-        port = re.search(r":(\d+)", first)
+        port = re.search(r"127\.0\.0\.1:(\d+)", first)
         if not port:
             raise RuntimeError(f"rackfish sim {options[0]} says {first!r}: {log.read_text()[-300:]}")
         self.port = int(port[1])

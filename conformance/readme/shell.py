@@ -74,8 +74,9 @@ class Terminal:
         self._log = Path(os.environ["CONF_LOGS"]) / f"{name}.log"
         with self._log.open("w") as log:
             # The shell becomes what the block runs, so that Ctrl-C reaches it.
-            self._child = subprocess.Popen(["bash", "-euc", text], cwd=shell.place, env=shell.env, start_new_session=True,
-                                           stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+            self._child = subprocess.Popen(["bash", "-euc", text], cwd=shell.place, env=shell.env,
+                                           stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                                           start_new_session=True)
 
     def __enter__(self) -> "Terminal":
         return self
