@@ -47,9 +47,10 @@ pub(super) fn report<W: std::io::Write>(path: &std::path::Path, mut out: Out<W>)
         }
         match counts {
             Some((nodes, endpoints, chassis)) => out.line(&format!(
-                "{}: ok, {} ({endpoints} endpoints, {chassis} chassis){}",
+                "{}: ok, {} ({}, {chassis} chassis){}",
                 path.display(),
                 plural(nodes, "node"),
+                plural(endpoints, "endpoint"),
                 if warnings.is_empty() { String::new() } else { format!(", {}", plural(warnings.len(), "warning")) },
             ))?,
             None => out.line(&format!("{}: {}", path.display(), plural(problems.len(), "problem")))?,

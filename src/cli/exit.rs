@@ -125,14 +125,23 @@ impl From<&OpError> for Failure {
             OpError::Stopping => ("stopping", Exit::Unreachable),
         };
         let way_out = match error {
-            OpError::Held { target, .. } => format!("; `rackfish node release {target}` ends it"),
+            OpError::Held { target, .. } => match target.strip_prefix("endpoint ") {
+                Some(endpoint) => format!("; `rackfish endpoint release {endpoint}` ends it"),
+                None => format!("; `rackfish node release {target}` ends it"),
+            },
             OpError::ControllerBooting { retry_after, .. } | OpError::TooLate { retry_after } => {
                 format!("; try again in {} s", retry_after.as_secs().max(1))
             }
             OpError::Uncertain { .. } => "; look at the state before repeating it".to_owned(),
             _ => String::new(),
         };
-        Self::new(code, exit, format!("{error}{way_out}"))
+        let message = match error {
+            OpError::NotOffered { target, what, offered } if offered.is_empty() => {
+                format!("{what} is not offered by {target}")
+            }
+            _ => format!("{error}{way_out}"),
+        };
+        Self::new(code, exit, message)
     }
 }
 
@@ -227,6 +236,8 @@ mod tests {
         let failure = Failure::from(&held);
         assert_eq!((failure.code.as_str(), failure.exit.code()), ("held", 5));
         assert_eq!(failure.message, "n1 is held by ann: disk; `rackfish node release n1` ends it");
+        let held = OpError::Held { target: "endpoint p".to_owned(), owner: "ann".into(), reason: "disk".to_owned() };
+        assert!(Failure::from(&held).message.contains("`rackfish endpoint release p`"));
         assert_eq!(Failure::from(&OpError::Stopping).exit, Exit::Unreachable);
     }
 }

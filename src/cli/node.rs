@@ -320,20 +320,19 @@ fn show(args: &NodesArgs) -> Result<(), CliError> {
 }
 
 fn details(out: &mut Out, node: &NodeEntry) -> Result<(), CliError> {
-    let since =
-        |state: Option<&Known>| state.map_or_else(String::new, |k| format!("{} since {}", known(Some(k)), k.at));
+    let seen = |state: Option<&Known>| state.map_or_else(String::new, |k| format!("{}, seen {}", known(Some(k)), k.at));
     let number = |n: Option<u32>| n.map(|n| n.to_string()).unwrap_or_default();
     let mut facts = vec![
         ("node", node.name.clone()),
         ("system", node.system.clone()),
         ("uuid", node.uuid.clone().unwrap_or_default()),
-        ("power", if node.power.is_some() { since(node.power.as_ref()) } else { "unknown".to_owned() }),
+        ("power", if node.power.is_some() { seen(node.power.as_ref()) } else { "unknown".to_owned() }),
         ("trouble", node.trouble.clone().unwrap_or_default()),
         ("running", node.operation.clone().unwrap_or_default()),
         ("hold", node.hold.as_ref().map(|h| format!("{}: {}", h.owner, h.reason)).unwrap_or_default()),
         (
             "host",
-            node.host.clone().map(|host| format!("{host} {}", since(node.host_power.as_ref()))).unwrap_or_default(),
+            node.host.clone().map(|host| format!("{host} {}", seen(node.host_power.as_ref()))).unwrap_or_default(),
         ),
     ];
     for feed in &node.feeds {

@@ -310,6 +310,8 @@ impl From<&view::EndpointView> for EndpointEntry {
             (None, Some(_)) => "ok",
             (None, None) => "unknown",
         };
+        let mut units: Vec<_> = view.units.iter().collect();
+        units.sort_by_cached_key(|(unit, _)| natural(unit.as_str()));
         Self {
             name: view.id.to_string(),
             driver: view.driver.to_owned(),
@@ -321,9 +323,8 @@ impl From<&view::EndpointView> for EndpointEntry {
             retry_in: view.retry_in.map(|wait| wait.as_secs()),
             hold: view.hold.clone(),
             observe_only: view.observe_only,
-            units: view
-                .units
-                .iter()
+            units: units
+                .into_iter()
                 .map(|(unit, state)| UnitEntry { unit: unit.to_string(), power: state.as_ref().map(power) })
                 .collect(),
             exchanges: view.counts.exchanges,
@@ -350,6 +351,13 @@ impl From<&AccountInfo> for AccountEntry {
             must_change_password: info.must_change_password,
         }
     }
+}
+
+/// Sorts `2` before `10` and numbers before words.
+fn natural(unit: &str) -> Vec<(u64, String)> {
+    unit.split(['.', '/'])
+        .map(|part| part.parse().map_or((u64::MAX, part.to_owned()), |n| (n, String::new())))
+        .collect()
 }
 
 /// Addresses under which the Redfish face of a configuration can be reached from here.
@@ -382,4 +390,16 @@ fn hostname() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     let name = name.trim();
     (!name.is_empty() && name != "(none)").then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::natural;
+
+    #[test]
+    fn outlets_are_sorted_as_people_count() {
+        let mut units = vec!["pdu", "10", "2", "1.10", "1.9", "1"];
+        units.sort_by_cached_key(|unit| natural(unit));
+        assert_eq!(units, ["1", "1.9", "1.10", "2", "10", "pdu"]);
+    }
 }

@@ -92,8 +92,9 @@ impl Driver for Fake {
     }
     async fn observe(&mut self, aspect: &Aspect, units: &[Unit], at: Option<Cursor>) -> Result<Page, Fault> {
         let fact = |unit: &Unit| match aspect {
-            Aspect::Units if self.model == "labels" => {
+            Aspect::Units if ["labels", "unset"].contains(&self.model.as_str()) => {
                 let label = match unit.as_str() {
+                    _ if self.model == "unset" => "Outlet 1",
                     "1.7" => "Web Server\u{7} 1",
                     "2" => "Outlet 2",
                     _ => "db",
@@ -156,6 +157,11 @@ async fn what_is_written_loads_and_devices_add_up() {
     assert_eq!(config.nodes["pdu02-outlet-2"].feeds[0].unit.to_string(), "pdu02/2");
     assert_eq!(config.nodes["db"].feeds[0].unit.to_string(), "pdu02/3");
     assert_eq!(config.nodes["pdu02-outlet-4"].feeds[0].unit.to_string(), "pdu02/4", "the second of a label");
+
+    let config = init(dir.path(), &draft("pdu03", &["unset"], "s3cret")).await;
+    assert_eq!(config.nodes["pdu03-outlet-24"].feeds[0].unit.to_string(), "pdu03/24");
+    let text = fs::read_to_string(dir.path().join("nodes.d/pdu03.toml")).unwrap();
+    assert!(text.contains("[nodes.\"pdu03-outlet-[01-24]\"]"), "labels that nobody has set make one range: {text}");
 
     let bmc = Draft { kind: &BMC, secrets: Vec::new(), models: Vec::new(), ..draft("bmc-10-0-0-9", &[], "") };
     let config = init(dir.path(), &bmc).await;

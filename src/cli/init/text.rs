@@ -60,7 +60,7 @@ pub(super) fn device(draft: &Draft, found: &Found) -> String {
         "# Every outlet is a node here: take out those that feed no server, or put several into one node's feeds."
             .to_owned(),
     );
-    let plain = switched.iter().all(|(_, _, label)| label.is_none());
+    let plain = switched.iter().all(|(_, _, label)| label.as_deref().and_then(node_name).is_none());
     let numbers: Vec<u32> = switched.iter().filter_map(|(unit, _, _)| unit.as_str().parse().ok()).collect();
     let count = u32::try_from(switched.len()).unwrap_or(0);
     if plain && count > 1 && numbers.iter().copied().eq(1..=count) {
