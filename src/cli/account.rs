@@ -1,6 +1,6 @@
 //! `rackfish account ...`: through the service when one runs, else in its store.
 
-use std::{path::Path, sync::Arc};
+use std::{os::unix::fs::MetadataExt, path::Path, sync::Arc};
 
 use clap::{Args, Subcommand, ValueEnum};
 use tokio::sync::mpsc;
@@ -14,7 +14,7 @@ use super::{
         server,
         wire::{AccountAsk, Answer, Ask},
     },
-    exit::Failure,
+    exit::{Failure, caused},
     out::Out,
     password::PasswordArgs,
     service::decode,
@@ -23,7 +23,7 @@ use crate::{
     auth::Auth,
     config::AuthConfig,
     model::{Actor, Face, Role, Scope},
-    store::Store,
+    store::{SqliteStore, Store},
 };
 
 #[derive(Debug, Subcommand)]
@@ -223,12 +223,30 @@ fn ask(reach: &Reach, what: AccountAsk) -> Result<Vec<serde_json::Value>, CliErr
 
 /// The service's store, while no service runs.
 fn open_store(state_dir: &Path) -> Result<Arc<dyn Store>, CliError> {
-    Err(CliError::new(
-        "unreachable",
-        Exit::Unreachable,
-        format!(
-            "no service answers at {}, and this build can't open the store itself; start the service with `rackfish serve`",
-            super::control::socket(state_dir).display()
-        ),
-    ))
+    let unreachable = |why: String| {
+        let socket = super::control::socket(state_dir);
+        CliError::new(
+            "unreachable",
+            Exit::Unreachable,
+            format!("no service answers at {}, and {why}", socket.display()),
+        )
+    };
+    let owner = match std::fs::metadata(state_dir) {
+        Ok(meta) => meta.uid(),
+        Err(error) => {
+            return Err(unreachable(format!(
+                "{} can't be opened ({error}); start the service once, or name its folder with --state-dir",
+                state_dir.display()
+            )));
+        }
+    };
+    // What another user makes in there, the service could not open any more.
+    if owner != nix::unistd::Uid::effective().as_raw() {
+        return Err(unreachable(format!(
+            "{} belongs to user {owner}; run this as that user, or start the service",
+            state_dir.display()
+        )));
+    }
+    let store = SqliteStore::open(state_dir).map_err(|error| unreachable(caused(&error)))?;
+    Ok(store)
 }
