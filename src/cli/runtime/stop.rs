@@ -53,12 +53,13 @@ pub async fn until_asked(
     let watching = config.server.watch.then(|| {
         let reloader = Arc::clone(&reloader);
         tokio::spawn(async move {
+            let mut watch = Watch::new(reloader.files());
             loop {
-                let mut watch = Watch::new(reloader.files());
                 watch.changed().await;
                 tracing::info!("configuration files have changed");
                 // What is wrong is logged; a change of a file may heal it.
                 reloader.reload().await.ok();
+                watch.retarget(reloader.files());
             }
         })
     });

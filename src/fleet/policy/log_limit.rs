@@ -44,11 +44,6 @@ impl<K: Eq + Hash + Clone> LogLimit<K> {
         self.keys.insert(key.clone(), (now, 0));
         Some(0)
     }
-
-    /// The trouble is over: the next line of `key` is written at once.
-    pub fn forget(&mut self, key: &K) {
-        self.keys.remove(key);
-    }
 }
 
 #[cfg(test)]
@@ -65,8 +60,6 @@ mod tests {
         assert_eq!(limit.admit(&"b", t + Duration::from_secs(9)), Some(0), "keys don't know each other");
         assert_eq!(limit.admit(&"a", t + Duration::from_secs(10)), Some(2));
         assert_eq!(limit.admit(&"a", t + Duration::from_secs(11)), None);
-        limit.forget(&"a");
-        assert_eq!(limit.admit(&"a", t + Duration::from_secs(12)), Some(0));
     }
 
     #[test]
