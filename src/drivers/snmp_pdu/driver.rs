@@ -1,6 +1,6 @@
 //! The conversation with one PDU.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -49,9 +49,35 @@ pub(super) struct Conversation {
     session: Session,
     reader: Reader,
     /// Found by `open`.
-    units: Vec<Unit>,
+    places: Places,
     outlets_metered: bool,
     device_metered: bool,
+}
+
+/// Which outlets there are. Units are made of it when asked for: a thousand idle PDUs hold no names.
+enum Places {
+    /// Numbered.
+    Counted(Range<u32>),
+    /// As the device's table has them.
+    Listed(Vec<Index>),
+}
+
+impl Places {
+    fn first(&self) -> Option<Index> {
+        match self {
+            Self::Counted(range) => range.clone().next().map(|n| vec![n]),
+            Self::Listed(list) => list.first().cloned(),
+        }
+    }
+
+    /// The device itself, and its outlets.
+    fn units(&self) -> Vec<Unit> {
+        let device = Unit::new(DEVICE_UNIT).into_iter();
+        match self {
+            Self::Counted(range) => device.chain(range.clone().map(Unit::outlet)).collect(),
+            Self::Listed(list) => device.chain(list.iter().filter_map(|index| Outlets::unit(index))).collect(),
+        }
+    }
 }
 
 /// One object of a list to read, and whose it is.
@@ -63,9 +89,9 @@ struct Wanted<T> {
 impl Conversation {
     pub(super) fn new(settings: Arc<Settings>) -> Self {
         let session = Session::new(Arc::clone(&settings));
-        let reader = Reader::new(settings.family.outlets.varbinds);
+        let reader = Reader::new(settings.varbinds);
         let (outlets_metered, device_metered) = presumed_meters(&settings.family);
-        Self { settings, session, reader, units: Vec::new(), outlets_metered, device_metered }
+        Self { settings, session, reader, places: Places::Counted(0..0), outlets_metered, device_metered }
     }
 
     fn caps_of(&self, unit: &Unit) -> Caps {
@@ -79,7 +105,7 @@ impl Conversation {
     }
 
     /// Places of the outlets: as configured, as the device counts them, or as its table has them.
-    async fn enumerate(&mut self, count: Option<&Value>, sys_object_id: Option<&Value>) -> Result<Vec<Index>, Fault> {
+    async fn enumerate(&mut self, count: Option<&Value>, sys_object_id: Option<&Value>) -> Result<Places, Fault> {
         let outlets = &self.settings.family.outlets;
         let counted = match (self.settings.outlets, count) {
             (Some(count), _) => Some(count),
@@ -93,7 +119,7 @@ impl Conversation {
             (None, None) => None,
         };
         if let Some(count) = counted.filter(|_| outlets.index_parts == 1) {
-            return Ok((outlets.first..outlets.first.saturating_add(count)).map(|n| vec![n]).collect());
+            return Ok(Places::Counted(outlets.first..outlets.first.saturating_add(count)));
         }
         let column =
             outlets.status.as_ref().map(|s| &s.at).into_iter().chain([&outlets.command]).find_map(|c| c.root());
@@ -119,12 +145,12 @@ impl Conversation {
                 self.settings, self.settings.family.name
             )));
         }
-        Ok(rows)
+        Ok(Places::Listed(rows))
     }
 
     /// Units to read: those asked for, or all.
     fn chosen(&self, units: &[Unit]) -> Vec<Unit> {
-        if units.is_empty() { self.units.clone() } else { units.to_vec() }
+        if units.is_empty() { self.places.units() } else { units.to_vec() }
     }
 
     /// Reads one page of `wanted` and gives each object with its value.
@@ -340,7 +366,7 @@ impl Conversation {
 impl Driver for Conversation {
     async fn open(&mut self) -> Result<Vec<(Unit, Caps)>, Fault> {
         self.session.reset();
-        self.reader = Reader::new(self.settings.family.outlets.varbinds);
+        self.reader = Reader::new(self.settings.varbinds);
         let settings = Arc::clone(&self.settings);
         let family = &settings.family;
         let mut wanted: Vec<Oid> = Oid::new(SYS_OBJECT_ID).into_iter().collect();
@@ -353,14 +379,19 @@ impl Driver for Conversation {
         self.device_metered = values.iter().skip(first).flatten().any(is_measured);
         self.outlets_metered = match places.first() {
             Some(place) if !family.outlets.meters.is_empty() => {
-                let of_first: Vec<Oid> = family.outlets.meters.iter().map(|m| m.at.at(place)).collect();
+                let of_first: Vec<Oid> = family.outlets.meters.iter().map(|m| m.at.at(&place)).collect();
                 self.reader.all(&mut self.session, &of_first).await?.iter().flatten().any(is_measured)
             }
             _ => false,
         };
-        let device = Unit::new(DEVICE_UNIT).into_iter();
-        self.units = device.chain(places.iter().filter_map(|p| Outlets::unit(p))).collect();
-        Ok(self.units.iter().map(|unit| (unit.clone(), self.caps_of(unit))).collect())
+        self.places = places;
+        let units = self.places.units().into_iter();
+        Ok(units
+            .map(|unit| {
+                let caps = self.caps_of(&unit);
+                (unit, caps)
+            })
+            .collect())
     }
 
     async fn observe(&mut self, aspect: &Aspect, units: &[Unit], at: Option<Cursor>) -> Result<Page, Fault> {

@@ -11,7 +11,11 @@
 //! In `columns`, `*` in an OID stands for the outlet: one sub-identifier (`7`), or `index_parts` of them (`1.7`).
 //! A meter is `{ oid, scale, measure, name }`; `measure` may be left out where the key says it.
 
-use std::{cell::RefCell, time::Duration};
+use std::{
+    cell::RefCell,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use toml::Table;
 
@@ -174,18 +178,22 @@ impl Outlets {
     }
 }
 
-/// The family of that name that comes with the program.
-pub(super) fn embedded(name: &str) -> Option<Result<Family, Vec<SettingsError>>> {
-    FILES.iter().find(|(known, _)| *known == name).map(|(_, text)| parse_file(text))
+/// The families that come with the program, by name. Parsed once: ten thousand endpoints share them.
+pub(super) fn embedded() -> impl Iterator<Item = (&'static str, &'static Arc<Family>)> {
+    type Parsed = Vec<(&'static str, Arc<Family>)>;
+    static ALL: LazyLock<Parsed> = LazyLock::new(|| {
+        // A file that is not sound is not offered; a test parses every one.
+        FILES.iter().filter_map(|(name, text)| Some((*name, Arc::new(parse_file(text).ok()?)))).collect()
+    });
+    ALL.iter().map(|(name, family)| (*name, family))
 }
 
 /// The family that comes with the program and claims that sysObjectID: the longest prefix wins.
-pub(super) fn claims(id: &Oid) -> Option<String> {
-    let all = FILES.iter().filter_map(|(_, text)| parse_file(text).ok());
+pub(super) fn claims(id: &Oid) -> Option<&'static str> {
     let longest = |f: &Family| {
         f.sys_object_ids.iter().filter(|prefix| id.starts_with(prefix)).map(|prefix| prefix.parts().len()).max()
     };
-    all.filter_map(|f| Some((longest(&f)?, f.name))).max().map(|(_, name)| name)
+    embedded().filter_map(|(name, f)| Some((longest(f)?, name))).max().map(|(_, name)| name)
 }
 
 /// A family file.

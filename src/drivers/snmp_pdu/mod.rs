@@ -40,9 +40,9 @@ pub static KIND: DriverKind = DriverKind {
 /// Families that come with the program, name and what it is for, in the order in which they are tried at an unknown
 /// device: newer devices answer the tables of older ones too.
 pub fn families() -> Vec<(String, String)> {
-    let mut known: Vec<_> = family::FILES.iter().filter_map(|(name, _)| family::embedded(name)?.ok()).collect();
+    let mut known: Vec<_> = family::embedded().map(|(_, family)| family).collect();
     known.sort_by_key(|f| f.try_order);
-    known.into_iter().map(|f| (f.name, f.title)).collect()
+    known.into_iter().map(|f| (f.name.clone(), f.title.clone())).collect()
 }
 
 fn parse(table: &toml::Table) -> Result<Arc<dyn Setup>, Vec<SettingsError>> {
