@@ -128,7 +128,7 @@ impl Metrics {
         let mut out = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         // Writing into a String can't fail.
-        drop(text::encode(&mut out, &registry));
+        text::encode(&mut out, &registry).unwrap_or_default();
         out
     }
 }

@@ -115,9 +115,9 @@ pub fn start(service: Service, server: &config::Server) -> Result<ServerHandle, 
     };
     let face = Redfish::new(service.fleet, service.auth, service.subscriptions, Arc::clone(&metrics));
     let face = web::Data::new(face);
-    let listeners = server.listen.iter().map(|a| listen(*a)).collect::<Result<Vec<_>, _>>()?;
+    let listeners = server.listen.iter().map(|a| listen(*a, &server.listen)).collect::<Result<Vec<_>, _>>()?;
     let addresses = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
-    let own = server.operations_listen.map(listen).transpose()?;
+    let own = server.operations_listen.map(|a| listen(a, &[])).transpose()?;
     let operations = own.as_ref().and_then(|l| l.local_addr().ok());
     let acceptors = match &service.tls {
         Some(tls) => {
@@ -144,27 +144,25 @@ pub fn start(service: Service, server: &config::Server) -> Result<ServerHandle, 
             })
         })
         .map_err(ServeError::Start)?;
-    match receive.recv() {
-        Ok(servers) => Ok(ServerHandle { addresses, operations, metrics, servers, thread, counting }),
-        Err(_) => {
-            counting.abort();
-            let cause = match thread.join() {
-                Ok(Err(cause)) => cause,
-                _ => io::Error::other("its thread ended"),
-            };
-            Err(ServeError::Start(cause))
-        }
+    if let Ok(servers) = receive.recv() {
+        return Ok(ServerHandle { addresses, operations, metrics, servers, thread, counting });
     }
+    counting.abort();
+    Err(ServeError::Start(match thread.join() {
+        Ok(Err(cause)) => cause,
+        _ => io::Error::other("its thread ended"),
+    }))
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+fn listen(address: SocketAddr, all: &[SocketAddr]) -> Result<TcpListener, ServeError> {
+    // [::] takes IPv4 along, unless IPv4 has a listener of its own on that port.
+    let apart = address.is_ipv6() && all.iter().any(|a| a.is_ipv4() && a.port() == address.port());
     let attempt = || {
         let domain = socket2::Domain::for_address(address);
         let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         if address.is_ipv6() {
-            // [::] next to 0.0.0.0 are two listeners, not one that takes the other's place.
-            socket.set_only_v6(true)?;
+            socket.set_only_v6(apart)?;
         }
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;

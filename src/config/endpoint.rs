@@ -150,7 +150,7 @@ fn parse(cx: &mut Cx<'_>, s: &Section<'_>, kind: &DriverKind, table: &toml::Tabl
                 };
                 // An unknown key may be a slip in a common one, which the driver does not know.
                 let mut way_out = String::new();
-                if error.message.contains("unknown key")
+                if ["unknown key", "not a setting"].iter().any(|say| error.message.contains(say))
                     && !error.message.contains("did you mean")
                     && !key.contains('.')
                 {

@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::source::Sources;
 
@@ -25,7 +25,7 @@ pub(super) struct At {
 }
 
 /// One thing that is wrong (or, as a warning, doubtful).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// The file, or `environment variable RACKFISH_...`.
     pub file: Arc<str>,
@@ -88,16 +88,16 @@ impl Problems {
 
     fn push(&mut self, warning: bool, raw: Raw) {
         let list = if warning { &mut self.warnings } else { &mut self.errors };
-        let (times, last) = self.seen.entry((warning, raw.at)).or_insert((0, 0));
+        let (times, place) = self.seen.entry((warning, raw.at)).or_insert((0, 0));
         *times += 1;
         if *times > FULL_PER_PLACE {
-            if let Some(last) = list.get_mut(*last) {
+            if let Some(last) = list.get_mut(*place) {
                 last.more += 1;
             }
         } else if list.len() >= MAX {
             self.dropped += 1;
         } else {
-            *last = list.len();
+            *place = list.len();
             list.push(raw);
         }
     }
@@ -160,7 +160,7 @@ pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Opti
         let folded = fold(candidate);
         // One mistake in three characters, and at least one: `adress` is near `address`, `gap` is not near `tls`.
         let limit = (wanted.len().max(folded.len()) / 3).max(1);
-        if folded.len().abs_diff(wanted.len()) > limit {
+        if folded.len().abs_diff(wanted.len()) > limit || other_number(name, candidate) {
             continue;
         }
         let distance = distance(&wanted, &folded);
@@ -169,6 +169,16 @@ pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Opti
         }
     }
     best.map(|(_, name)| name)
+}
+
+/// `node-25` is not a slip of `node-24`: it is another node. `pdu1` for `pdu01` is one.
+fn other_number(a: &str, b: &str) -> bool {
+    let words = |text: &str| text.split(|c: char| c.is_ascii_digit()).collect::<String>();
+    let numbers = |text: &str| -> Vec<String> {
+        let runs = text.split(|c: char| !c.is_ascii_digit()).filter(|run| !run.is_empty());
+        runs.map(|run| run.trim_start_matches('0').to_owned()).collect()
+    };
+    words(a) == words(b) && numbers(a) != numbers(b)
 }
 
 fn fold(text: &str) -> Vec<u8> {
@@ -214,6 +224,10 @@ mod tests {
         assert_eq!(nearest("pol", known), Some("poll"));
         assert_eq!(nearest("community", known), None);
         assert_eq!(nearest("", known), None);
+        let nodes = ["node-024", "node-023"];
+        assert_eq!(nearest("node-24", nodes), Some("node-024"));
+        assert_eq!(nearest("node-025", nodes), None);
+        assert_eq!(nearest("nod-023", nodes), Some("node-023"));
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn server(s: &Section<'_>, sources: &Sources, p: &mut Problems) -> Server {
 
 fn filter(s: &Section<'_>, p: &mut Problems) -> Option<String> {
     let text = s.text(p, "log")?;
-    if let Err(error) = text.parse::<tracing_subscriber::filter::Targets>() {
+    if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&text) {
         s.wrong(
             p,
             "log",

@@ -5,6 +5,7 @@
 //! deployment writes several files, one after the other.
 
 use std::{
+    collections::HashMap,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -72,6 +73,15 @@ impl Watch {
         }
     }
 
+    /// Watches other files from now on, after a reload. What was watched before is compared with how it was when the
+    /// last change was reported: what changed while the reload was reading is not missed.
+    pub fn retarget(&mut self, paths: Vec<PathBuf>) {
+        let known: HashMap<&PathBuf, Option<Stamp>> = self.paths.iter().zip(self.settled.iter().copied()).collect();
+        self.settled = paths.iter().map(|path| known.get(path).copied().unwrap_or_else(|| stamp(path))).collect();
+        self.paths = paths;
+        self.moving = None;
+    }
+
     /// What is watched.
     pub fn paths(&self) -> &[PathBuf] {
         &self.paths
@@ -118,5 +128,22 @@ mod tests {
         std::fs::write(dir.path().join("later.toml"), "").unwrap();
         assert!(!watch.look(EVERY));
         assert!(watch.look(EVERY));
+    }
+
+    #[test]
+    fn a_change_during_a_reload_is_not_missed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        std::fs::write(&a, "1").unwrap();
+        std::fs::write(&b, "1").unwrap();
+        let mut watch = Watch::new(vec![a.clone()]);
+        std::fs::write(&a, "22").unwrap();
+        assert!(!watch.look(EVERY));
+        assert!(watch.look(EVERY));
+        std::fs::write(&a, "333").unwrap(); // while the reload was reading
+        watch.retarget(vec![a, b]);
+        assert!(!watch.look(EVERY));
+        assert!(watch.look(EVERY));
+        assert!(!watch.look(EVERY), "b is known as it is");
     }
 }

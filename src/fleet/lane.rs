@@ -1,6 +1,7 @@
 //! One lane a node: its operations run one after the other, in the order of arrival.
 //!
-//! * `ForceOff` from anyone cancels every start that waits or runs, and goes first.
+//! * `ForceOff` from anyone ends whatever else waits or runs (a start, a shutdown that a machine ignores), and goes
+//!   first.
 //! * An equal reset (same principal, node and type) joins the one that waits or runs, and is answered from memory for
 //!   a while after it ended well. Any different command in between clears that memory.
 //! * A second restart by somebody else is a conflict, not a second restart.
@@ -115,8 +116,8 @@ impl Lane {
             return Admission::Joined(Arc::clone(last));
         }
         if new.reset == ResetType::ForceOff {
-            for start in there().filter(|op| op.reset.may_start()) {
-                start.cancel.cancel();
+            for other in there().filter(|op| op.reset != ResetType::ForceOff) {
+                other.cancel.cancel();
             }
         } else if let Some(other) = there().find(|op| op.restarts() && new.restarts() && !op.cancel.is_cancelled()) {
             return Admission::Conflict(Arc::clone(other));
@@ -223,6 +224,16 @@ mod tests {
         assert!(on.cancel.is_cancelled() && !off.cancel.is_cancelled());
         lane.ended(true, now);
         assert_eq!(lane.next().unwrap().reset, ResetType::ForceOff, "ForceOff goes first");
+    }
+
+    #[test]
+    fn off_ends_a_shutdown_that_the_machine_ignores() {
+        let (mut lane, now) = (Lane::default(), Instant::now());
+        let soft = op(ResetType::GracefulShutdown, "ironic");
+        lane.submit(Arc::clone(&soft), now, WINDOW);
+        lane.next().unwrap();
+        assert!(matches!(lane.submit(op(ResetType::ForceOff, "ironic"), now, WINDOW), Admission::Queued(_, false)));
+        assert!(soft.cancel.is_cancelled());
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Override {
     pub http_boot_uri: Option<String>,
     /// What the last start was told.
     pub last_start: Option<LastStart>,
+    /// The operation that made it, if it was ours.
+    pub started_by: Option<String>,
     /// The host holds an option that stays: it has to be cleared when nothing is overridden any more.
     pub held_by_host: bool,
 }
@@ -169,7 +171,12 @@ impl Override {
 
     /// The start of `operation` was made (or one that nobody of us made was seen: `None`, which uses up an armed
     /// override too).
+    /// Telling it twice of one operation, as after a crash, changes nothing.
     pub fn started(&mut self, operation: Option<&str>, at: OffsetDateTime) {
+        if operation.is_some() && self.started_by.as_deref() == operation {
+            return;
+        }
+        self.started_by = operation.map(ToOwned::to_owned);
         let uses = self.once.as_ref().is_some_and(|once| match (&once.stage, operation) {
             (Stage::Firing(by), Some(operation)) => by == operation,
             (Stage::Armed, None) => true,
@@ -224,6 +231,8 @@ mod tests {
         o.started(Some("op1"), OffsetDateTime::UNIX_EPOCH);
         assert_eq!((o.enabled(), o.target()), (BootEnabled::Disabled, BootTarget::None));
         assert_eq!(o.last_start.as_ref().map(|l| l.target), Some(BootTarget::Pxe));
+        o.started(Some("op1"), OffsetDateTime::UNIX_EPOCH);
+        assert_eq!(o.last_start.as_ref().map(|l| l.target), Some(BootTarget::Pxe), "told twice, after a crash");
         o.started(Some("op2"), OffsetDateTime::UNIX_EPOCH);
         assert_eq!(o.last_start.map(|l| l.target), Some(BootTarget::None));
     }
@@ -271,8 +280,8 @@ mod tests {
         assert_eq!((o.enabled(), o.target()), (BootEnabled::Continuous, BootTarget::Hdd));
         assert!(o.boot_set().unwrap().persistent);
         o.patch(&set(Some(BootTarget::Pxe), Some(BootEnabled::Once)), OFFERED, MODES).unwrap();
-        o.fire("op");
-        o.started(Some("op"), OffsetDateTime::UNIX_EPOCH);
+        o.fire("op2");
+        o.started(Some("op2"), OffsetDateTime::UNIX_EPOCH);
         assert_eq!(o.enabled(), BootEnabled::Disabled);
     }
 

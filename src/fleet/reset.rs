@@ -44,9 +44,10 @@ pub async fn run(
     if kind.may_start() {
         Inner::admit_start(entry)?;
     }
-    // Asked for early, so that nothing of a restart is done on what may not be switched.
-    let feeds = config.feeds.iter().map(|feed| &feed.unit);
-    for unit in config.host.iter().chain(feeds) {
+    // Asked for early, so that nothing of an operation is done when a part of it may not be switched.
+    let mains = parts.host.is_none() || kind == ResetType::FullPowerCycle;
+    let feeds = config.feeds.iter().filter(|_| mains && parts.feeds).map(|feed| &feed.unit);
+    for unit in config.host.iter().filter(|_| parts.host.is_some()).chain(feeds) {
         fleet.may_write(&fleet.worker(unit)?, unit, kind.as_str())?;
     }
     let op = Operation::new(new_id(fleet), kind, layer, who.clone(), clock::wall());

@@ -269,7 +269,8 @@ impl Inner {
 
     /// An endpoint as it is known now.
     pub fn endpoint_view(&self, id: &str) -> Option<EndpointView> {
-        let worker = self.workers.get(id)?;
+        // A copy of the handle: a guard must not be held while the map is asked again.
+        let worker = self.workers.get(id).map(|w| w.value().clone())?;
         let (link, now) = (worker.state.link(), clock::now());
         let mut units: Vec<_> = worker.state.units().keys().cloned().collect();
         units.sort_unstable();

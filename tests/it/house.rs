@@ -63,6 +63,10 @@ fn nobody_uses_a_room_above() {
         sources(&root.join(room), &mut files);
         assert!(!files.is_empty(), "the room {room} is empty");
         for file in files {
+            // What a test uses is not what the room uses.
+            if file.file_name().is_some_and(|name| name == "tests.rs") {
+                continue;
+            }
             for name in names(&fs::read_to_string(&file).unwrap()) {
                 seen += 1;
                 if allowed.contains_key(name.as_str()) && name != *room && !may.contains(&name.as_str()) {

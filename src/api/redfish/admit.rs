@@ -2,13 +2,16 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderName};
 
 use super::{Redfish, descriptor::Privileges, error::Error, messages as m, resources::accounts};
 use crate::{
     auth::{AuthError, Principal},
     model::{Actor, Face, Role, Scope},
 };
+
+/// The header that carries a session's token.
+pub const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
 /// Name from a client certificate that the TLS layer has verified; kept with the connection.
 #[derive(Debug, Clone)]
@@ -21,7 +24,7 @@ pub async fn authenticate(
     peer: Option<IpAddr>,
     certificate: Option<&ClientCertificate>,
 ) -> Result<Principal, Error> {
-    if let Some(token) = headers.get("X-Auth-Token") {
+    if let Some(token) = headers.get(&AUTH_TOKEN) {
         let token = token.to_str().map_err(|_| Error::of_login(&AuthError::BadToken))?;
         return face.auth.token(token).map_err(|e| Error::of_login(&e));
     }

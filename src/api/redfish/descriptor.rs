@@ -132,9 +132,9 @@ impl Resource {
         self.schema.contains('.')
     }
 
-    /// Whether it has a schema of DMTF's: all but actions and the documents of OData.
+    /// Whether it has a schema of DMTF's: all but actions, and documents of other kinds, whose names are in small letters.
     pub fn has_schema(&self) -> bool {
-        !self.is_action() && self.schema.chars().all(|c| c.is_ascii_alphanumeric())
+        !self.is_action() && self.schema.starts_with(|c: char| c.is_ascii_uppercase())
     }
 
     /// The `Allow` header.
@@ -171,7 +171,7 @@ pub fn docs_table(resources: &[&Resource]) -> String {
             .join("<br>");
         let version = r.version.trim_start_matches('v').replace('_', ".");
         // Writing into a String can't fail.
-        drop(writeln!(out, "| {} | {} | {uris} | {verbs} | {} |", r.schema, version, r.summary));
+        writeln!(out, "| {} | {} | {uris} | {verbs} | {} |", r.schema, version, r.summary).unwrap_or_default();
     }
     out
 }

@@ -232,6 +232,6 @@ fn capital(text: &str) -> String {
     out
 }
 
-fn sentence(what: impl ToString) -> String {
+fn sentence(what: &impl ToString) -> String {
     capital(&what.to_string())
 }

@@ -21,7 +21,7 @@ use futures_util::StreamExt;
 
 use super::{
     Redfish,
-    admit::{self, ClientCertificate},
+    admit::{self, AUTH_TOKEN, ClientCertificate},
     call::{Call, names_etag},
     descriptor::{Method, Run},
     error::Error,
@@ -41,7 +41,6 @@ const MAX_REQUEST_ID: usize = 64;
 
 const ODATA_VERSION: HeaderName = HeaderName::from_static("odata-version");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 const JSON: &str = "application/json";
 
 /// What the log says about a request besides its line.
@@ -49,6 +48,7 @@ const JSON: &str = "application/json";
 struct Seen {
     principal: Option<Arc<str>>,
     what: RefCell<String>,
+    cause: String,
 }
 
 /// The one handler of everything below `/redfish`, and of what is nowhere.
@@ -62,9 +62,7 @@ pub async fn serve(req: HttpRequest, payload: web::Payload, face: web::Data<Redf
         Ok(reply) => (reply, false),
         Err(error) => {
             let challenge = error.challenge;
-            if seen.what.borrow().is_empty() && error.status >= 500 {
-                seen.what.replace(error.text());
-            }
+            seen.cause = error.text();
             (error.into_reply(), challenge)
         }
     };
@@ -96,10 +94,11 @@ async fn handle(
             .or_else(|| e.resource.verb(Method::Get))
             .is_some_and(|v| v.privileges.is_empty())
     });
-    let principal = if open {
-        None
-    } else {
-        Some(admit::authenticate(face, headers, peer, req.conn_data::<ClientCertificate>()).await?)
+    let principal = match admit::authenticate(face, headers, peer, req.conn_data::<ClientCertificate>()) {
+        // What an open resource links to is expanded for those who may see it.
+        login if open && req.query_string().contains("expand") => login.await.ok(),
+        _ if open => None,
+        login => Some(login.await?),
     };
     seen.principal = principal.as_ref().map(|p| Arc::clone(&p.name));
     let Some((entry, params)) = found else { return Err(Error::not_found(req.path())) };
@@ -107,7 +106,7 @@ async fn handle(
     let Some(verb) = method.and_then(|m| resource.verb(m)) else {
         return Err(Error::new(405, m::OPERATION_NOT_ALLOWED.with([]).way_out(format!("Use {}.", resource.allow()))));
     };
-    if let Some(principal) = &principal {
+    if let Some(principal) = principal.as_ref().filter(|_| !open) {
         let own = accounts::is_own(resource, &params, principal) || sessions::is_own(resource, &params, principal);
         admit::privileged(principal, verb.privileges, own)?;
     }
@@ -334,19 +333,25 @@ fn request_id(headers: &HeaderMap) -> Arc<str> {
 /// Reads that went well are logged at `debug`: Ironic polls each node four times every two minutes.
 fn log(req: &HttpRequest, reply: &Reply, seen: &Seen, request: &str, started: Instant) {
     let principal = seen.principal.as_deref().unwrap_or("-");
-    let (method, path, status) = (req.method().as_str(), req.path(), reply.status);
+    let (method, path, status, cause) = (req.method().as_str(), req.path(), reply.status, seen.cause.as_str());
     let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     let writing = !matches!(method, "GET" | "HEAD" | "OPTIONS");
     if writing || status >= 400 {
         let peer = req.peer_addr().map(|a| a.ip());
-        let peer = peer.as_ref().map_or(&"-" as &dyn std::fmt::Display, |p| p as &dyn std::fmt::Display);
-        tracing::info!(target: "access", face = "redfish", %peer, principal, method, path, status, micros, request);
+        tracing::info!(target: "access", face = "redfish", ?peer, principal, method, path, status, micros, cause, request);
     } else {
         tracing::debug!(target: "access", face = "redfish", principal, method, path, status, micros, request);
     }
     if writing {
         let what = seen.what.borrow();
-        let result = if status < 400 { "ok" } else { "refused" };
-        tracing::info!(target: "audit", face = "redfish", principal, what = what.as_str(), method, path, status, result, request);
+        let result = match status {
+            202 => "goes on as a task",
+            ..400 => "done",
+            400..500 => "refused",
+            _ => "failed",
+        };
+        tracing::info!(
+            target: "audit", face = "redfish", principal, what = what.as_str(), method, path, result, status, cause, request
+        );
     }
 }

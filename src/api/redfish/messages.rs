@@ -113,15 +113,12 @@ impl Definition {
         out.push_str(parts.next().unwrap_or_default());
         for part in parts {
             let number = part.chars().next().and_then(|c| c.to_digit(10)).and_then(|d| usize::try_from(d).ok());
-            match number.and_then(|n| args.get(n.wrapping_sub(1))) {
-                Some(arg) => {
-                    out.push_str(arg);
-                    out.push_str(part.get(1..).unwrap_or_default());
-                }
-                None => {
-                    out.push('%');
-                    out.push_str(part);
-                }
+            if let Some(arg) = number.and_then(|n| args.get(n.wrapping_sub(1))) {
+                out.push_str(arg);
+                out.push_str(part.get(1..).unwrap_or_default());
+            } else {
+                out.push('%');
+                out.push_str(part);
             }
         }
         out

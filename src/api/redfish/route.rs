@@ -75,12 +75,11 @@ impl Router {
                 return None;
             }
             let segment = decode(segment)?;
-            node = match node.named.get(segment.as_ref()) {
-                Some(next) => next,
-                None => {
-                    params.0.push(segment);
-                    node.any.as_deref()?
-                }
+            node = if let Some(next) = node.named.get(segment.as_ref()) {
+                next
+            } else {
+                params.0.push(segment);
+                node.any.as_deref()?
             };
         }
         Some((self.entries.get(node.entry?)?, params))

@@ -14,6 +14,7 @@ pub static ALL: &[&Resource] = &[
     &root::ROOT,
     &root::ODATA,
     &metadata::METADATA,
+    &metadata::SCHEMAS,
     &systems::COLLECTION,
     &systems::SYSTEM,
     &reset::RESET,
@@ -55,3 +56,64 @@ pub static ALL: &[&Resource] = &[
     &json_schemas::COLLECTION,
     &json_schemas::FILE,
 ];
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use super::{super::descriptor::docs_table, ALL};
+    use crate::api::redfish::{messages::RACKFISH, resources::registries};
+
+    /// Compares a file of the repository with what the code says it holds; `RACKFISH_BLESS=1` writes it instead.
+    fn holds(path: &str, text: &str) {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
+        if std::env::var_os("RACKFISH_BLESS").is_some() {
+            fs::write(&path, text).unwrap();
+        }
+        let found = fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == text, "{} is not what the code says; set RACKFISH_BLESS=1 to write it", path.display());
+    }
+
+    #[test]
+    fn the_docs_list_what_is_served() {
+        let docs = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/redfish.md")).unwrap();
+        let (before, rest) = docs.split_once("<!-- resources:").unwrap();
+        let (marker, rest) = rest.split_once("-->\n").unwrap();
+        let (_, after) = rest.split_once("<!-- resources end -->").unwrap();
+        let table = docs_table(ALL);
+        holds(
+            "docs/redfish.md",
+            &format!("{before}<!-- resources:{marker}-->\n\n{table}\n<!-- resources end -->{after}"),
+        );
+    }
+
+    #[test]
+    fn the_list_of_schemas_is_what_is_served() {
+        let mut lines: Vec<_> = ALL.iter().filter(|r| r.has_schema()).map(|r| r.schema_id()).collect();
+        lines.sort();
+        holds("redfish-schemas/served.txt", &(lines.join("\n") + "\n"));
+    }
+
+    #[test]
+    fn our_registry_is_in_the_tree() {
+        let body = registries::render(&RACKFISH).finish();
+        let value: serde_json::Value = serde_json::from_slice(&body.bytes).unwrap();
+        holds(
+            "redfish-schemas/registries/Rackfish.1.0.0.json",
+            &(serde_json::to_string_pretty(&value).unwrap() + "\n"),
+        );
+    }
+
+    /// An action's URI is its resource's, `/Actions/` and its name (DSP0266, "POST (action)").
+    #[test]
+    fn actions_are_where_they_belong() {
+        for action in ALL.iter().filter(|r| r.is_action()) {
+            for uri in action.uris {
+                assert!(uri.ends_with(&format!("/Actions/{}", action.schema)), "{uri}");
+                let of = uri.split("/Actions/").next().unwrap();
+                assert!(ALL.iter().any(|r| r.uris.contains(&of)), "{uri} belongs to nothing");
+            }
+        }
+    }
+}

@@ -55,7 +55,7 @@ fn in_folder(args: &args::DemoArgs, state_dir: &std::path::Path) -> Result<(), C
         .thread_name("simulators")
         .build()
         .map_err(failed)?;
-    runtime::raise_limits(args.nodes);
+    runtime::raise_limits(usize::try_from(args.nodes).unwrap_or(usize::MAX));
     let rack = simulators.block_on(rack::Rack::build(args)).map_err(failed)?;
     let rack = Arc::new(rack);
     let socket = state_dir.join("simulators.sock");

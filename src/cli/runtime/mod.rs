@@ -44,14 +44,14 @@ pub struct Running {
     pub delivery: Delivery,
     /// Listeners.
     pub server: ServerHandle,
-    /// Where the first password lies, if one was made just now.
-    pub first_password: Option<PathBuf>,
     store: Arc<dyn Store>,
 }
 
 fn failed(code: &str, text: impl std::fmt::Display) -> CliError {
     CliError::new(code, Exit::Failed, text.to_string())
 }
+
+pub use limits::raise as raise_limits;
 
 /// Reads the file and says all that is wrong with it.
 pub fn load(plan: &Plan) -> Result<Loaded, CliError> {
@@ -66,7 +66,9 @@ pub fn load(plan: &Plan) -> Result<Loaded, CliError> {
 /// Runs until SIGTERM or SIGINT. `ready` is called once everything answers.
 pub fn run(plan: Plan, ready: impl AsyncFnOnce(&Running) -> Result<(), CliError>) -> Result<(), CliError> {
     let loaded = load(&plan)?;
-    let log = logging::start(&loaded.config.server).map_err(|e| failed("logging", e))?;
+    let server = &loaded.config.server;
+    let log = logging::Logging::start(server.log_format, &server.log, server.audit_file.as_deref())
+        .map_err(|e| failed("logging", e))?;
     for warning in &loaded.warnings {
         tracing::warn!(target: "rackfish::config", "{warning}");
     }
@@ -94,7 +96,7 @@ async fn start(config: &Arc<Config>, first: Option<(String, Secret)>) -> Result<
     let server = &config.server;
     let store: Arc<dyn Store> = SqliteStore::open(&server.state_dir).map_err(|e| failed("store", e))?;
     let auth = Auth::open(Arc::clone(&store), config.auth.clone()).await.map_err(|e| failed("accounts", e))?;
-    let first_password = first_account(&auth, config, first).await?;
+    first_account(&auth, config, first).await?;
     let tls = if server.tls.insecure_plain_http {
         tracing::warn!("plain HTTP: passwords and tokens can be read by anybody on the way (insecure_plain_http)");
         None
@@ -104,8 +106,7 @@ async fn start(config: &Arc<Config>, first: Option<(String, Secret)>) -> Result<
     };
     let fleet = Fleet::open(Arc::clone(config), Arc::clone(&store)).await.map_err(|e| failed("fleet", e))?;
     let local = server.insecure_local_event_destinations;
-    let delivery =
-        events::start(Arc::clone(&store), &fleet, &auth, local).await.map_err(|e| failed("events", e))?;
+    let delivery = events::start(Arc::clone(&store), &fleet, &auth, local).await.map_err(|e| failed("events", e))?;
     let service = server::Service {
         fleet: fleet.clone(),
         auth: auth.clone(),
@@ -116,32 +117,28 @@ async fn start(config: &Arc<Config>, first: Option<(String, Secret)>) -> Result<
     for address in &server.addresses {
         tracing::info!(%address, "serving Redfish");
     }
-    Ok(Running { fleet, auth, tls, delivery, server, first_password, store })
+    Ok(Running { fleet, auth, tls, delivery, server, store })
 }
 
-async fn first_account(
-    auth: &Auth,
-    config: &Config,
-    first: Option<(String, Secret)>,
-) -> Result<Option<PathBuf>, CliError> {
+async fn first_account(auth: &Auth, config: &Config, first: Option<(String, Secret)>) -> Result<(), CliError> {
     let state_dir = &config.server.state_dir;
     if !auth.must_make_first_account() {
         auth.tidy_first_password(state_dir);
         if let Some(user) = auth.first_password_in_use() {
             tracing::warn!(%user, "the first password is still in use: change it with `rackfish account passwd {user}`");
         }
-        return Ok(None);
+        return Ok(());
     }
     if let Some((name, password)) = first {
         let made = auth.create(&name, &password, Role::Administrator, Scope::All, false).await;
-        return made.map(|_| None).map_err(|e| failed("accounts", e));
+        return made.map(|_| ()).map_err(|e| failed("accounts", e));
     }
     let path = auth.first_account(state_dir).await.map_err(|e| failed("accounts", e))?;
     super::out::remark(&format!(
         "There was no account yet: `admin` was made, its password is in {}.\nChange it with `rackfish account passwd admin`.",
         path.display()
     ));
-    Ok(Some(path))
+    Ok(())
 }
 
 /// The control socket of a configuration.

@@ -15,14 +15,14 @@ use crate::{
 pub struct Reloader {
     path: PathBuf,
     running: Arc<Running>,
-    log: logging::Handle,
+    log: logging::Logging,
     one: tokio::sync::Mutex<()>,
     files: std::sync::Mutex<Vec<PathBuf>>,
 }
 
 impl Reloader {
     /// For the configuration that is in force.
-    pub fn new(path: PathBuf, running: Arc<Running>, log: logging::Handle, files: Vec<PathBuf>) -> Self {
+    pub fn new(path: PathBuf, running: Arc<Running>, log: logging::Logging, files: Vec<PathBuf>) -> Self {
         Self { path, running, log, one: tokio::sync::Mutex::default(), files: std::sync::Mutex::new(files) }
     }
 
@@ -75,7 +75,12 @@ impl Reloader {
         }
         self.running.auth.reconfigure(new.auth.clone());
         self.running.delivery.reconfigure(new.server.insecure_local_event_destinations);
-        self.log.set(&new.server);
+        if let Err(error) = self.log.set_audit(new.server.audit_file.as_deref()) {
+            tracing::error!(%error, "audit entries go where they went before");
+        }
+        if let Err(error) = self.log.set_filter(&new.server.log) {
+            tracing::error!(%error, "the log filter stays as it is");
+        }
         if let Some(tls) = &self.running.tls {
             let server = &new.server;
             match tls.reload(&server.tls, &server.state_dir, &server.listen) {

@@ -48,19 +48,18 @@ pub async fn until_asked(
             let reloader = Arc::clone(&reloader);
             async move { reloader.reload().await }
         };
-        tokio::spawn(async move {
-            control::serve_control(&path, fleet, auth, reload, end.cancelled_owned()).await
-        })
+        tokio::spawn(async move { control::serve_control(&path, fleet, auth, reload, end.cancelled_owned()).await })
     };
     let watching = config.server.watch.then(|| {
         let reloader = Arc::clone(&reloader);
         tokio::spawn(async move {
+            let mut watch = Watch::new(reloader.files());
             loop {
-                let mut watch = Watch::new(reloader.files());
                 watch.changed().await;
                 tracing::info!("configuration files have changed");
                 // What is wrong is logged; a change of a file may heal it.
                 reloader.reload().await.ok();
+                watch.retarget(reloader.files());
             }
         })
     });
@@ -97,7 +96,9 @@ pub async fn until_asked(
         watching.abort();
     }
     match ended_early {
-        Some(error) => Err(failed("control-socket", format!("the control socket {}: {error}", socket(config).display()))),
+        Some(error) => {
+            Err(failed("control-socket", format!("the control socket {}: {error}", socket(config).display())))
+        }
         None => {
             match control.await {
                 Ok(Ok(())) => {}

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::format_push_string)]
 
 mod drivers;
+mod example;
 mod mutated;
 
 use std::{

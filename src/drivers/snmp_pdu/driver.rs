@@ -1,11 +1,12 @@
 //! The conversation with one PDU.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 
 use super::{
-    family::{Family, Index, MAX_OUTLETS, Outlets, Status},
+    convert::{is_measured, number, power_state, reading, refused_set, text},
+    family::{self, Family, Index, MAX_OUTLETS, Outlets},
     reader::{Reader, walk},
     session::{Ask, Right, Session},
     settings::Settings,
@@ -14,7 +15,7 @@ use crate::{
     drivers::Driver,
     model::{
         Act, ActKind, ActSet, Aspect, AspectKind, AspectSet, BootCaps, Caps, Cursor, Done, Fact, Fault, Inventory,
-        Page, PowerAct, PowerState, Proof, Reading, ReadingState, Thresholds, Unit, Why,
+        Page, PowerAct, Proof, Unit,
     },
     wire::snmp::{Oid, PduKind, Value, Version, status},
 };
@@ -23,9 +24,6 @@ use crate::{
 pub const DEVICE_UNIT: &str = "pdu";
 /// What every agent has (RFC 3418).
 const SYS_OBJECT_ID: &[u32] = &[1, 3, 6, 1, 2, 1, 1, 2, 0];
-/// Readings that mean "not measured".
-const NOT_MEASURED: [i64; 2] = [-1, -2];
-
 /// What a unit of the family can do. `metered`: whether outlets (or the device) have readings.
 pub(super) fn caps(family: &Family, unit: &Unit, metered: bool) -> Caps {
     let mut aspects = if metered { AspectSet::of(&[AspectKind::Sensors]) } else { AspectSet::default() };
@@ -51,9 +49,35 @@ pub(super) struct Conversation {
     session: Session,
     reader: Reader,
     /// Found by `open`.
-    units: Vec<Unit>,
+    places: Places,
     outlets_metered: bool,
     device_metered: bool,
+}
+
+/// Which outlets there are. Units are made of it when asked for: a thousand idle PDUs hold no names.
+enum Places {
+    /// Numbered.
+    Counted(Range<u32>),
+    /// As the device's table has them.
+    Listed(Vec<Index>),
+}
+
+impl Places {
+    fn first(&self) -> Option<Index> {
+        match self {
+            Self::Counted(range) => range.clone().next().map(|n| vec![n]),
+            Self::Listed(list) => list.first().cloned(),
+        }
+    }
+
+    /// The device itself, and its outlets.
+    fn units(&self) -> Vec<Unit> {
+        let device = Unit::new(DEVICE_UNIT).into_iter();
+        match self {
+            Self::Counted(range) => device.chain(range.clone().map(Unit::outlet)).collect(),
+            Self::Listed(list) => device.chain(list.iter().filter_map(|index| Outlets::unit(index))).collect(),
+        }
+    }
 }
 
 /// One object of a list to read, and whose it is.
@@ -65,9 +89,9 @@ struct Wanted<T> {
 impl Conversation {
     pub(super) fn new(settings: Arc<Settings>) -> Self {
         let session = Session::new(Arc::clone(&settings));
-        let reader = Reader::new(settings.family.outlets.varbinds);
+        let reader = Reader::new(settings.varbinds);
         let (outlets_metered, device_metered) = presumed_meters(&settings.family);
-        Self { settings, session, reader, units: Vec::new(), outlets_metered, device_metered }
+        Self { settings, session, reader, places: Places::Counted(0..0), outlets_metered, device_metered }
     }
 
     fn caps_of(&self, unit: &Unit) -> Caps {
@@ -81,7 +105,7 @@ impl Conversation {
     }
 
     /// Places of the outlets: as configured, as the device counts them, or as its table has them.
-    async fn enumerate(&mut self, count: Option<&Value>, sys_object_id: Option<&Value>) -> Result<Vec<Index>, Fault> {
+    async fn enumerate(&mut self, count: Option<&Value>, sys_object_id: Option<&Value>) -> Result<Places, Fault> {
         let outlets = &self.settings.family.outlets;
         let counted = match (self.settings.outlets, count) {
             (Some(count), _) => Some(count),
@@ -95,7 +119,7 @@ impl Conversation {
             (None, None) => None,
         };
         if let Some(count) = counted.filter(|_| outlets.index_parts == 1) {
-            return Ok((outlets.first..outlets.first.saturating_add(count)).map(|n| vec![n]).collect());
+            return Ok(Places::Counted(outlets.first..outlets.first.saturating_add(count)));
         }
         let column =
             outlets.status.as_ref().map(|s| &s.at).into_iter().chain([&outlets.command]).find_map(|c| c.root());
@@ -110,7 +134,10 @@ impl Conversation {
         let rows = walk(&mut self.session, bulk, &root, parts, limit).await?;
         if rows.is_empty() {
             let is = match sys_object_id {
-                Some(Value::ObjectId(id)) => format!("; its sysObjectID is {id}"),
+                Some(Value::ObjectId(id)) => match family::claims(id) {
+                    Some(other) => format!("; its sysObjectID {id} says {other}"),
+                    None => format!("; its sysObjectID is {id}"),
+                },
                 _ => String::new(),
             };
             return Err(Fault::Unsupported(format!(
@@ -118,12 +145,12 @@ impl Conversation {
                 self.settings, self.settings.family.name
             )));
         }
-        Ok(rows)
+        Ok(Places::Listed(rows))
     }
 
     /// Units to read: those asked for, or all.
     fn chosen(&self, units: &[Unit]) -> Vec<Unit> {
-        if units.is_empty() { self.units.clone() } else { units.to_vec() }
+        if units.is_empty() { self.places.units() } else { units.to_vec() }
     }
 
     /// Reads one page of `wanted` and gives each object with its value.
@@ -339,7 +366,7 @@ impl Conversation {
 impl Driver for Conversation {
     async fn open(&mut self) -> Result<Vec<(Unit, Caps)>, Fault> {
         self.session.reset();
-        self.reader = Reader::new(self.settings.family.outlets.varbinds);
+        self.reader = Reader::new(self.settings.varbinds);
         let settings = Arc::clone(&self.settings);
         let family = &settings.family;
         let mut wanted: Vec<Oid> = Oid::new(SYS_OBJECT_ID).into_iter().collect();
@@ -352,14 +379,19 @@ impl Driver for Conversation {
         self.device_metered = values.iter().skip(first).flatten().any(is_measured);
         self.outlets_metered = match places.first() {
             Some(place) if !family.outlets.meters.is_empty() => {
-                let of_first: Vec<Oid> = family.outlets.meters.iter().map(|m| m.at.at(place)).collect();
+                let of_first: Vec<Oid> = family.outlets.meters.iter().map(|m| m.at.at(&place)).collect();
                 self.reader.all(&mut self.session, &of_first).await?.iter().flatten().any(is_measured)
             }
             _ => false,
         };
-        let device = Unit::new(DEVICE_UNIT).into_iter();
-        self.units = device.chain(places.iter().filter_map(|p| Outlets::unit(p))).collect();
-        Ok(self.units.iter().map(|unit| (unit.clone(), self.caps_of(unit))).collect())
+        self.places = places;
+        let units = self.places.units().into_iter();
+        Ok(units
+            .map(|unit| {
+                let caps = self.caps_of(&unit);
+                (unit, caps)
+            })
+            .collect())
     }
 
     async fn observe(&mut self, aspect: &Aspect, units: &[Unit], at: Option<Cursor>) -> Result<Page, Fault> {
@@ -398,98 +430,4 @@ impl Driver for Conversation {
 /// What the family may have, before the device was asked: outlets' and device's meters.
 pub(super) fn presumed_meters(family: &Family) -> (bool, bool) {
     (!family.outlets.meters.is_empty(), !family.totals.is_empty())
-}
-
-fn power_state(status: &Status, unit: &Unit, value: &Value) -> Result<PowerState, Fault> {
-    let raw = number(value).ok_or_else(|| Fault::Garbage(format!("outlet {unit} tells its state as {value:?}")))?;
-    if status.on.contains(&raw) {
-        Ok(PowerState::On)
-    } else if status.off.contains(&raw) {
-        Ok(PowerState::Off)
-    } else if status.pending.contains(&raw) {
-        Err(Fault::Busy { reason: format!("outlet {unit} is changing (status {raw})"), retry_after: None })
-    } else {
-        Err(Fault::Unsupported(format!("outlet {unit} has status {raw}, which is neither on nor off in this family")))
-    }
-}
-
-fn refused_set(code: u32, oid: &Oid) -> Fault {
-    let name = status::name(code);
-    match code {
-        status::NO_SUCH_NAME | status::NOT_WRITABLE | status::NO_ACCESS | status::READ_ONLY => Fault::Refused(
-            Why::Rejected(format!("{name} for {oid}: no such outlet, or the write community or user may not write")),
-        ),
-        status::NO_CREATION | status::INCONSISTENT_NAME => {
-            Fault::NoSuchUnit(format!("the device has no object {oid} ({name})"))
-        }
-        status::AUTHORIZATION_ERROR => Fault::Refused(Why::Privilege(format!("{name} for {oid}"))),
-        status::BAD_VALUE
-        | status::WRONG_VALUE
-        | status::WRONG_TYPE
-        | status::WRONG_LENGTH
-        | status::WRONG_ENCODING => {
-            Fault::Unsupported(format!("the device does not take this value for {oid} ({name}): is `model` right?"))
-        }
-        status::RESOURCE_UNAVAILABLE | status::INCONSISTENT_VALUE => {
-            Fault::Busy { reason: format!("{name} for {oid}"), retry_after: None }
-        }
-        // It tried, and can't say how that ended.
-        status::COMMIT_FAILED | status::UNDO_FAILED | status::GEN_ERR => {
-            Fault::Uncertain(format!("the device answers {name} for {oid}"))
-        }
-        _ => Fault::Refused(Why::Rejected(format!("{name} ({code}) for {oid}"))),
-    }
-}
-
-fn number(value: &Value) -> Option<i64> {
-    match value {
-        Value::Integer(n) => Some(*n),
-        Value::Gauge32(n) | Value::Counter32(n) | Value::TimeTicks(n) => Some(i64::from(*n)),
-        Value::Counter64(n) => i64::try_from(*n).ok(),
-        // Some devices tell numbers as text.
-        Value::OctetString(octets) => std::str::from_utf8(octets).ok()?.trim().parse().ok(),
-        _ => None,
-    }
-}
-
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::OctetString(octets) => {
-            let text = String::from_utf8_lossy(octets);
-            let text: String = text.trim().chars().filter(|c| !c.is_control()).collect();
-            Some(text).filter(|t| !t.is_empty())
-        }
-        Value::Integer(n) => Some(n.to_string()),
-        _ => None,
-    }
-}
-
-/// A gauge can't be negative: -1 comes as its last value.
-fn measured(raw: i64) -> Option<i64> {
-    Some(raw).filter(|n| !NOT_MEASURED.contains(n) && *n != i64::from(u32::MAX))
-}
-
-fn is_measured(value: &Value) -> bool {
-    number(value).and_then(measured).is_some()
-}
-
-fn reading((id, name, measure, scale): (String, String, crate::model::Measure, f64), raw: i64) -> Reading {
-    #[allow(clippy::cast_precision_loss)] // beyond 2^52 there is no meter
-    let value = measured(raw).map(|n| n as f64 * scale);
-    Reading {
-        id,
-        name,
-        measure,
-        value: value.map(tidy),
-        state: ReadingState::Ok,
-        thresholds: Thresholds::default(),
-        range: None,
-        number: None,
-        context: None,
-    }
-}
-
-/// 3 * 0.1 is 0.30000000000000004: a meter's nine digits are enough.
-fn tidy(value: f64) -> f64 {
-    (value * 1e6).round() / 1e6
 }

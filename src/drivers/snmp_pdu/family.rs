@@ -3,7 +3,7 @@
 //!
 //! | table | keys |
 //! | --- | --- |
-//! | top | `name`, `title`, `manufacturer`, `source`, `sys_object_id` (list of prefixes), `probe` (an object that is above zero on this family), `probe_order` (lower is asked first), `version`, `community`, `write_community` (what such devices usually speak) |
+//! | top | `name`, `title`, `manufacturer`, `source`, `sys_object_id` (list of prefixes), `try_order` (of families at an unknown device; lower is tried first), `version`, `community`, `write_community` (what such devices usually speak) |
 //! | `identity` | OIDs of `name`, `firmware`, `model`, `serial` |
 //! | `columns` | `command` with `on` and `off`; `status` with `status_on`, `status_off`, `status_pending`; `name`; meters; `count`; `index_parts`, `first`; `confirm_within`, `batch`, `varbinds` |
 //! | `totals` | meters of the whole device |
@@ -11,7 +11,11 @@
 //! In `columns`, `*` in an OID stands for the outlet: one sub-identifier (`7`), or `index_parts` of them (`1.7`).
 //! A meter is `{ oid, scale, measure, name }`; `measure` may be left out where the key says it.
 
-use std::{cell::RefCell, time::Duration};
+use std::{
+    cell::RefCell,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use toml::Table;
 
@@ -129,8 +133,7 @@ pub(super) struct Family {
     pub title: String,
     pub manufacturer: Option<String>,
     pub sys_object_ids: Vec<Oid>,
-    pub probe: Option<Oid>,
-    pub probe_order: i64,
+    pub try_order: i64,
     pub version: Version,
     pub community: String,
     pub write_community: String,
@@ -175,9 +178,22 @@ impl Outlets {
     }
 }
 
-/// The family of that name that comes with the program.
-pub(super) fn embedded(name: &str) -> Option<Result<Family, Vec<SettingsError>>> {
-    FILES.iter().find(|(known, _)| *known == name).map(|(_, text)| parse_file(text))
+/// The families that come with the program, by name. Parsed once: ten thousand endpoints share them.
+pub(super) fn embedded() -> impl Iterator<Item = (&'static str, &'static Arc<Family>)> {
+    type Parsed = Vec<(&'static str, Arc<Family>)>;
+    static ALL: LazyLock<Parsed> = LazyLock::new(|| {
+        // A file that is not sound is not offered; a test parses every one.
+        FILES.iter().filter_map(|(name, text)| Some((*name, Arc::new(parse_file(text).ok()?)))).collect()
+    });
+    ALL.iter().map(|(name, family)| (*name, family))
+}
+
+/// The family that comes with the program and claims that sysObjectID: the longest prefix wins.
+pub(super) fn claims(id: &Oid) -> Option<&'static str> {
+    let longest = |f: &Family| {
+        f.sys_object_ids.iter().filter(|prefix| id.starts_with(prefix)).map(|prefix| prefix.parts().len()).max()
+    };
+    embedded().filter_map(|(name, f)| Some((longest(f)?, name))).max().map(|(_, name)| name)
 }
 
 /// A family file.
@@ -215,8 +231,7 @@ fn read_file(table: &Table, errors: &RefCell<Vec<SettingsError>>) -> Option<Fami
         }
         Some(_) => keys.wrong("sys_object_id", "expected a list of OIDs"),
     }
-    let probe = keys.oid("probe");
-    let probe_order = keys.number("probe_order", 1..=1000).unwrap_or(1000);
+    let try_order = keys.number("try_order", 1..=1000).unwrap_or(1000);
     let version = keys.word("version", &VERSIONS).unwrap_or(Version::V2c);
     let community = keys.text("community").unwrap_or("public").to_owned();
     let write_community = keys.text("write_community").unwrap_or("private").to_owned();
@@ -227,8 +242,7 @@ fn read_file(table: &Table, errors: &RefCell<Vec<SettingsError>>) -> Option<Fami
         title: title?,
         manufacturer,
         sys_object_ids,
-        probe,
-        probe_order,
+        try_order,
         version,
         community,
         write_community,

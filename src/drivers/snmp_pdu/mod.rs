@@ -4,13 +4,14 @@
 //! * `settings`: an endpoint's keys.
 //! * `session` and `usm`: one exchange with an agent, versions 1, 2c and 3.
 //! * `reader`: many objects in few packets.
-//! * `driver`: the conversation.
+//! * `driver`: the conversation; `convert`: what values and errors mean.
 //!
 //! Not here: waiting for a relay, off-wait-on, retries; those are the fleet's. No device's own reboot is used: APC's
 //! leaves an outlet off that was off.
 
 use std::{any::Any, sync::Arc, time::Duration};
 
+mod convert;
 mod driver;
 mod family;
 mod keys;
@@ -36,10 +37,12 @@ pub static KIND: DriverKind = DriverKind {
     parse,
 };
 
-/// Families that come with the program: name and what it is for.
+/// Families that come with the program, name and what it is for, in the order in which they are tried at an unknown
+/// device: newer devices answer the tables of older ones too.
 pub fn families() -> Vec<(String, String)> {
-    let known = family::FILES.iter().filter_map(|(name, _)| family::embedded(name)?.ok());
-    known.map(|f| (f.name, f.title)).collect()
+    let mut known: Vec<_> = family::embedded().map(|(_, family)| family).collect();
+    known.sort_by_key(|f| f.try_order);
+    known.into_iter().map(|f| (f.name.clone(), f.title.clone())).collect()
 }
 
 fn parse(table: &toml::Table) -> Result<Arc<dyn Setup>, Vec<SettingsError>> {

@@ -88,12 +88,12 @@ impl Session {
     pub(super) async fn ask(&mut self, kind: PduKind, right: Right, what: Ask) -> Result<Reply, Fault> {
         let is_set = kind == PduKind::Set;
         let address = self.resolve().await?;
+        let mut pdu = Pdu { error_index: what.repetitions, ..Pdu::request(kind, 0, what.varbinds) };
         for attempt in 0..2 {
             if self.usm.as_ref().is_some_and(Usm::is_lost) {
                 self.discover(address).await?;
             }
-            let mut pdu = Pdu::request(kind, self.id(), what.varbinds.clone());
-            (pdu.error_status, pdu.error_index) = (0, what.repetitions);
+            pdu.request_id = self.id();
             let bytes = self.seal(right, &pdu)?;
             let socket = open_socket(address).await?;
             socket.send(&bytes).await.map_err(|e| self.send_failed(&e))?;
@@ -151,8 +151,7 @@ impl Session {
                     Right::Read => read,
                     Right::Write => write,
                 };
-                let community = community.expose().as_bytes().to_vec();
-                Ok(Message { version: *version, community, pdu: pdu.clone() }.encode())
+                Ok(Message::encode_parts(*version, community.expose().as_bytes(), pdu))
             }
             (Access::User(_), None) => Err(Fault::NotSent("no version 3 security".to_owned())),
         }

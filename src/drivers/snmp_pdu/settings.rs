@@ -63,6 +63,8 @@ pub(super) struct Settings {
     pub access: Access,
     pub timeout: Duration,
     pub outlets: Option<u32>,
+    /// Most values asked for in one packet.
+    pub varbinds: usize,
 }
 
 impl Settings {
@@ -98,13 +100,13 @@ pub(super) fn parse(table: &Table) -> Result<Settings, Vec<SettingsError>> {
 
 fn read(table: &Table, errors: &RefCell<Vec<SettingsError>>) -> Option<Settings> {
     let mut keys = Keys::new(table, "", errors);
-    let family = read_family(&mut keys, errors);
+    let family = read_family(&mut keys);
     if !keys.has("address") {
         keys.wrong("address", "missing: the PDU's IP address or host name");
     }
     let host = keys.text("address").and_then(|t| parse_host(t).map_err(|e| keys.wrong("address", e)).ok());
     let port = keys.number("port", 1..=65_535).and_then(|n| u16::try_from(n).ok()).unwrap_or(161);
-    let access = read_access(&mut keys, family.as_ref());
+    let access = read_access(&mut keys, family.as_deref());
     let span = Duration::from_millis(20)..=Duration::from_mins(1);
     let timeout = keys.duration("timeout", span).unwrap_or(Duration::from_secs(1));
     let outlets = keys.number("outlets", 1..=i64::from(MAX_OUTLETS)).and_then(|n| u32::try_from(n).ok());
@@ -113,13 +115,13 @@ fn read(table: &Table, errors: &RefCell<Vec<SettingsError>>) -> Option<Settings>
         keys.wrong("outlets", "this family's outlets have several numbers (1.7): they are found on the device");
     }
     keys.finish();
-    let mut family = family?;
-    family.outlets.varbinds = varbinds.unwrap_or(family.outlets.varbinds);
-    Some(Settings { family: Arc::new(family), host: host?, port, access: access?, timeout, outlets })
+    let family = family?;
+    let varbinds = varbinds.unwrap_or(family.outlets.varbinds);
+    Some(Settings { family, host: host?, port, access: access?, timeout, outlets, varbinds })
 }
 
-fn read_family(keys: &mut Keys<'_>, errors: &RefCell<Vec<SettingsError>>) -> Option<Family> {
-    let known: Vec<_> = family::FILES.iter().map(|(name, _)| *name).chain(["generic"]).collect();
+fn read_family(keys: &mut Keys<'_>) -> Option<Arc<Family>> {
+    let known: Vec<_> = family::embedded().map(|(name, _)| name).chain(["generic"]).collect();
     let model = keys.text("model");
     let file = keys.text("model_file");
     match (model, file) {
@@ -129,39 +131,34 @@ fn read_family(keys: &mut Keys<'_>, errors: &RefCell<Vec<SettingsError>>) -> Opt
         }
         (Some("generic"), None) => {
             let (identity, outlets, totals) = family::read_tables(keys);
-            Some(Family {
+            Some(Arc::new(Family {
                 name: "generic".to_owned(),
                 title: "outlets described in the configuration".to_owned(),
                 manufacturer: None,
                 sys_object_ids: Vec::new(),
-                probe: None,
-                probe_order: 1000,
+                try_order: 1000,
                 version: Version::V2c,
                 community: "public".to_owned(),
                 write_community: "private".to_owned(),
                 identity,
                 outlets: outlets?,
                 totals,
-            })
+            }))
         }
-        (Some(name), None) => match family::embedded(name) {
-            Some(Ok(family)) => Some(family),
-            Some(Err(inner)) => {
-                errors.borrow_mut().extend(inner);
-                None
-            }
-            None => {
+        (Some(name), None) => {
+            let found = family::embedded().find(|(known, _)| *known == name).map(|(_, family)| Arc::clone(family));
+            if found.is_none() {
                 let message = format!(
                     "unknown family {name:?}; known: {}. Others: `generic` with a `columns` table, or a `model_file`",
                     known.join(", ")
                 );
                 keys.wrong("model", message);
-                None
             }
-        },
+            found
+        }
         (None, Some(path)) => match read_limited(path) {
             Ok(text) => match family::parse_file(&text) {
-                Ok(family) => Some(family),
+                Ok(family) => Some(Arc::new(family)),
                 Err(inner) => {
                     for e in inner {
                         keys.wrong("model_file", format!("{path}: {}", e.message));

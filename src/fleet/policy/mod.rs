@@ -4,9 +4,11 @@
 mod breaker;
 mod bucket;
 mod gap;
+mod log_limit;
 mod queue;
 
 pub use breaker::{Breaker, Verdict};
 pub use bucket::TokenBucket;
 pub use gap::MinGap;
+pub use log_limit::{EVERY as LOG_EVERY, LogLimit};
 pub use queue::{Class, ClassQueue};

@@ -182,3 +182,18 @@ async fn a_host_is_reset_once_and_cycled_by_itself() {
     let nmi = rig.reset("n1", ResetType::Nmi).await;
     assert!(matches!(nmi, Err(OpError::Conflict { .. })), "{nmi:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn force_off_ends_a_shutdown_that_is_ignored() {
+    let bmc = Device::bmc("bmc");
+    bmc.set("host", true);
+    bmc.state().relays.get_mut("host").unwrap().stuck = true;
+    let rig = Arc::new(Rig::new(config(&[&bmc], vec![node("n1", Some("bmc"), &[])])).await);
+    let soft = rig.reset("n1", ResetType::GracefulShutdown).await.unwrap();
+    assert!(matches!(soft, Outcome::Running { .. }), "{soft:?}");
+    bmc.state().relays.get_mut("host").unwrap().stuck = false;
+    let begun = clock::now();
+    rig.reset("n1", ResetType::ForceOff).await.unwrap();
+    assert!(clock::now() - begun < Duration::from_secs(2));
+    assert_eq!(rig.power("n1"), Some(PowerState::Off));
+}

@@ -20,7 +20,7 @@ use crate::{
     fleet::{
         board::{Count, EndpointState, Seen},
         clock,
-        policy::{Breaker, Class, ClassQueue, MinGap, TokenBucket, Verdict},
+        policy::{Breaker, Class, ClassQueue, LOG_EVERY, LogLimit, MinGap, TokenBucket, Verdict},
     },
     model::{
         Act, Aspect, AspectKind, Caps, Done, EndpointId, Fact, Fault, Origin, PowerAct, PowerState, Proof, Unit, Why,
@@ -85,6 +85,7 @@ pub fn spawn(
         bucket: policy.rate.map(TokenBucket::new),
         refused: None,
         met: false,
+        lines: LogLimit::new(LOG_EVERY),
         watched: units,
         messages,
         observer,
@@ -115,6 +116,8 @@ struct Worker {
     refused: Option<(Instant, Fault)>,
     /// It was logged in to since it was last down: what it is has been asked.
     met: bool,
+    /// A flapping endpoint must not fill the log.
+    lines: LogLimit<&'static str>,
     watched: Vec<Unit>,
     messages: mpsc::Receiver<Msg>,
     observer: mpsc::UnboundedSender<Observed>,
@@ -511,7 +514,10 @@ impl Worker {
     fn unit_failed(&mut self, job: &mut ReadJob, unit: &Unit, fault: Fault) {
         if job.aspect == Aspect::Power {
             self.looks.failed(Some(unit), &fault);
-            self.state.change(unit, |u| u.fault = Some(fault.clone()));
+            let before = self.state.change(unit, |u| u.fault.replace(fault.clone()));
+            if before.as_ref() != Some(&fault) {
+                tracing::warn!(endpoint = %self.config.id, %unit, %fault, "unit can't be read");
+            }
         }
         if matches!(fault, Fault::Unsupported(_) | Fault::NoSuchUnit(_)) && job.aspect != Aspect::Power {
             // Learnt: not worth asking again until the next login.
@@ -614,7 +620,9 @@ impl Worker {
             was
         });
         if let Some(fault) = was_down {
-            tracing::info!(endpoint = %self.config.id, before = %fault, "endpoint answers again");
+            if let Some(left_out) = self.lines.admit(&"up", clock::now()) {
+                tracing::info!(endpoint = %self.config.id, before = %fault, left_out, "endpoint answers again");
+            }
             self.tell(Observed::Link { endpoint: self.config.id.clone(), fault: None });
         }
     }
@@ -652,7 +660,10 @@ impl Worker {
         });
         if let Some(fault) = news {
             self.met = false;
-            tracing::warn!(endpoint = %self.config.id, address = %self.config.setup.address(), %fault, "endpoint is down");
+            if let Some(left_out) = self.lines.admit(&"down", now) {
+                let address = self.config.setup.address();
+                tracing::warn!(endpoint = %self.config.id, %address, %fault, left_out, "endpoint is down");
+            }
             self.tell(Observed::Link { endpoint: self.config.id.clone(), fault: Some(fault) });
         }
     }

@@ -44,6 +44,11 @@ impl SimPdu {
         }
         let mut commands = Vec::new();
         let Some(pdu) = self.respond(&state, &request, may_write, &mut commands) else { return Answers::default() };
+        let mut answer = Message::encode_parts(request.version, &request.community, &pdu);
+        if answer.len() > MAX_ANSWER {
+            commands.clear();
+            answer = Message::encode_parts(request.version, &request.community, &too_big(&request.pdu));
+        }
         let is_set = request.pdu.kind == PduKind::Set;
         let mut lost = state.chance(faults.lose_answers);
         if is_set && !lost && faults.lose_set_answers > 0 {
@@ -57,12 +62,11 @@ impl SimPdu {
                 state.random.fill_bytes(&mut noise);
                 datagrams.push(noise);
             } else {
-                let encode =
-                    |pdu| Message { version: request.version, community: request.community.clone(), pdu }.encode();
                 if faults.foreign_id {
-                    datagrams.push(encode(Pdu { request_id: pdu.request_id ^ 0x0055_aa55, ..pdu.clone() }));
+                    let other = Pdu { request_id: pdu.request_id ^ 0x0055_aa55, ..pdu };
+                    datagrams.push(Message::encode_parts(request.version, &request.community, &other));
                 }
-                datagrams.push(encode(pdu));
+                datagrams.push(answer);
             }
         }
         state.packets_out += u64::try_from(datagrams.len()).unwrap_or(0);
@@ -91,11 +95,10 @@ impl SimPdu {
             varbinds: asked.varbinds.clone(),
             request_id: asked.request_id,
         };
-        let too_big = || Pdu { varbinds: Vec::new(), ..failure(status::TOO_BIG, 0) };
         let result = match asked.kind {
             PduKind::Get | PduKind::GetNext => {
                 if state.faults.too_big_above.is_some_and(|most| asked.varbinds.len() > most) {
-                    return Some(too_big());
+                    return Some(too_big(asked));
                 }
                 let mut found = Vec::with_capacity(asked.varbinds.len());
                 for (place, (oid, _)) in asked.varbinds.iter().enumerate() {
@@ -131,8 +134,7 @@ impl SimPdu {
             }
             PduKind::Response | PduKind::Report => return None,
         };
-        let size = Message { version: request.version, community: request.community.clone(), pdu: result.clone() };
-        Some(if size.encode().len() > MAX_ANSWER { too_big() } else { result })
+        Some(result)
     }
 
     fn get(&self, state: &State, oid: &Oid) -> Value {
@@ -186,6 +188,17 @@ impl SimPdu {
             Value::Integer(n) => family.command(*n).map(|c| (outlet, c)).ok_or(status::WRONG_VALUE),
             _ => Err(status::WRONG_TYPE),
         }
+    }
+}
+
+/// Version 1 and 2c agree on the error, not on the variables: without them fits always (RFC 3416, 4.2.1).
+fn too_big(asked: &Pdu) -> Pdu {
+    Pdu {
+        kind: PduKind::Response,
+        error_status: status::TOO_BIG,
+        error_index: 0,
+        varbinds: Vec::new(),
+        request_id: asked.request_id,
     }
 }
 

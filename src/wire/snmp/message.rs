@@ -286,11 +286,16 @@ pub struct Message {
 impl Message {
     /// As bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(64 + self.pdu.varbinds.len() * 32);
+        Self::encode_parts(self.version, &self.community, &self.pdu)
+    }
+
+    /// The bytes of a message made of these.
+    pub fn encode_parts(version: Version, community: &[u8], pdu: &Pdu) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64 + pdu.varbinds.len() * 32);
         put(&mut out, tag::SEQUENCE, |o| {
-            put_signed(o, tag::INTEGER, self.version.number());
-            put(o, tag::OCTET_STRING, |c| c.extend_from_slice(&self.community));
-            self.pdu.encode(o);
+            put_signed(o, tag::INTEGER, version.number());
+            put(o, tag::OCTET_STRING, |c| c.extend_from_slice(community));
+            pdu.encode(o);
         });
         out
     }

@@ -121,7 +121,7 @@ fn render(account: &AccountInfo) -> Doc {
     // A new password has to change the tag too, though it is never shown.
     doc.salt(account.revision)
         .set("Id", account.name.as_ref())
-        .set("Name", &format!("Account {}", account.name))
+        .set("Name", format!("Account {}", account.name))
         .set("UserName", account.name.as_ref())
         .set("Password", None::<bool>)
         .set("RoleId", account.role.as_str())

@@ -50,7 +50,8 @@ pub fn node_of(call: &Call<'_>) -> Result<NodeView, Error> {
 fn list(call: &Call<'_>) -> Result<Reply, Error> {
     let racks = call.face.fleet.chassis_list(call.actor);
     let nodes = call.face.fleet.nodes(call.actor);
-    let names: Vec<&str> = racks.iter().map(|c| c.id.as_str()).chain(nodes.iter().map(|n| n.as_str())).collect();
+    // Nodes first: clients that take the first member find one with sensors.
+    let names: Vec<&str> = nodes.iter().map(AsRef::as_ref).chain(racks.iter().map(|c| c.id.as_str())).collect();
     Ok(collection(call, "Chassis", URI, names.iter()))
 }
 

@@ -54,7 +54,7 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
     let id = format!("nic{}", index + 1);
     let mut doc = Doc::resource(&INTERFACE, &format!("{}/{id}", collection_uri(node.id.as_str())));
     doc.set("Id", &id)
-        .set("Name", &format!("Network interface {}", index + 1))
+        .set("Name", format!("Network interface {}", index + 1))
         .set("MACAddress", mac)
         .set("PermanentMACAddress", mac)
         .obj("Status", |o| {

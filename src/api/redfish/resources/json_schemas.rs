@@ -51,13 +51,12 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
     let id = ids().into_iter().find(|id| id == call.param(0)).ok_or_else(|| call.not_found())?;
     let mut doc = Doc::resource(&FILE, &format!("{URI}/{id}"));
     doc.set("Id", &id)
-        .set("Name", &format!("Schema {id}"))
-        .set("Schema", &format!("#{id}.{}", id.split('.').next().unwrap_or_default()))
+        .set("Name", format!("Schema {id}"))
+        .set("Schema", format!("#{id}.{}", id.split('.').next().unwrap_or_default()))
         .list("Languages", ["en"])
         .arr("Location", |a| {
             a.item_obj(|o| {
-                o.set("Language", "en")
-                    .set("PublicationUri", &format!("https://redfish.dmtf.org/schemas/v1/{id}.json"));
+                o.set("Language", "en").set("PublicationUri", format!("https://redfish.dmtf.org/schemas/v1/{id}.json"));
             });
         });
     Ok(Reply::ok(doc))

@@ -101,7 +101,9 @@ impl LogCache {
     /// The log as last read; true: it is time to read it again, and the caller does.
     fn look(&self, node: &NodeId) -> (Cached, bool) {
         let mut slot = self.logs.entry(node.clone()).or_default();
-        let due = !slot.reading && slot.asked.is_none_or(|at| at.elapsed() > FRESH);
+        // A reading that has not come back by then never will.
+        let wait = if slot.reading { READ_TIME * 2 } else { FRESH };
+        let due = slot.asked.is_none_or(|at| at.elapsed() > wait);
         if due {
             slot.reading = true;
             slot.asked = Some(Instant::now());
@@ -188,7 +190,7 @@ fn service(call: &Call<'_>) -> Result<Reply, Error> {
         .link("Entries", &format!("{uri}/Entries"))
         .obj("Actions", |o| {
             o.obj("#LogService.ClearLog", |o| {
-                o.set("target", &format!("{uri}/Actions/{CLEAR_ACTION}"));
+                o.set("target", format!("{uri}/Actions/{CLEAR_ACTION}"));
             });
         })
         .obj("Oem", |o| {
@@ -225,14 +227,14 @@ fn entry(call: &Call<'_>) -> Result<Reply, Error> {
 
 fn render(entry: &LogEntry, entries: &str) -> Doc {
     let mut doc = Doc::resource(&ENTRY, &format!("{entries}/{}", entry.id));
-    doc.set("Id", &entry.id.to_string())
-        .set("Name", &format!("Entry {}", entry.id))
+    doc.set("Id", entry.id.to_string())
+        .set("Name", format!("Entry {}", entry.id))
         .set("EntryType", "SEL")
         .opt("Created", entry.at)
         .set("Severity", readings::health(entry.severity))
         .set("Message", &entry.message);
     if !entry.raw.is_empty() {
-        let hex: String = entry.raw.iter().map(|b| format!("{b:02x}")).collect();
+        let hex = entry.raw.iter().fold(String::new(), |hex, b| format!("{hex}{b:02x}"));
         doc.obj("Oem", |o| {
             o.obj("Rackfish", |o| {
                 o.set("@odata.type", "#RackfishLogEntry.v1_0_0.LogEntry").set("Raw", &hex);

@@ -83,7 +83,7 @@ fn render(manager: &ManagerView, service: uuid::Uuid, now: OffsetDateTime) -> Do
             });
         }
         Some(endpoint) => {
-            doc.set("Description", &format!("{} at {}", endpoint.driver, endpoint.address))
+            doc.set("Description", format!("{} at {}", endpoint.driver, endpoint.address))
                 .set("ManagerType", "BMC")
                 .opt("Model", manager.model.as_deref())
                 .set("FirmwareVersion", manager.firmware.as_deref());

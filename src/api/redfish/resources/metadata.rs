@@ -20,8 +20,37 @@ pub static METADATA: Resource = Resource {
     queries: Queries::None,
 };
 
+/// Our own schemas, which `$metadata` points to: read by clients that have not logged in.
+pub static SCHEMAS: Resource = Resource {
+    schema: "oem-schema",
+    version: "",
+    uris: &["/redfish/v1/Schemas/{file}"],
+    verbs: &[Verb::get(OPEN, schema)],
+    summary: "The schemas (CSDL) of what stands below `Oem.Rackfish`.",
+    queries: Queries::None,
+};
+
+macro_rules! oem {
+    ($($name:literal),*) => {
+        &[$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/redfish-schemas/oem/", $name, "_v1.xml")))),*]
+    };
+}
+
+/// Namespaces of our own schemas, all in version 1.0.0, and the files that define them.
+const OEM: &[(&str, &str)] =
+    oem!["RackfishComputerSystem", "RackfishManagerAccount", "RackfishLogService", "RackfishLogEntry"];
+
+fn schema(call: &Call<'_>) -> Result<Reply, Error> {
+    let name = call.param(0).strip_suffix("_v1.xml").unwrap_or_default();
+    let (_, text) = OEM.iter().find(|(n, _)| *n == name).ok_or_else(|| call.not_found())?;
+    Ok(Reply::raw("application/xml", text.as_bytes().to_vec()))
+}
+
 /// Schemas of embedded objects that bodies name by `@odata.type`.
 const EMBEDDED: &[(&str, &str)] = &[("Message", "v1_3_0"), ("Resource", "v1_23_0")];
+
+/// Where DMTF publishes schemas.
+const PUBLISHED: &str = "http://redfish.dmtf.org/schemas/v1";
 
 #[allow(clippy::unnecessary_wraps)]
 fn get(_: &Call<'_>) -> Result<Reply, Error> {
@@ -37,10 +66,10 @@ fn document(resources: &[&Resource]) -> String {
     );
     let mut reference = |file: &str, includes: &[(String, Option<&str>)]| {
         // Writing into a String can't fail.
-        drop(writeln!(out, "  <edmx:Reference Uri=\"http://redfish.dmtf.org/schemas/v1/{file}\">"));
+        writeln!(out, "  <edmx:Reference Uri=\"{file}\">").unwrap_or_default();
         for (namespace, alias) in includes {
             let alias = alias.map(|a| format!(" Alias=\"{a}\"")).unwrap_or_default();
-            drop(writeln!(out, "    <edmx:Include Namespace=\"{namespace}\"{alias}/>"));
+            writeln!(out, "    <edmx:Include Namespace=\"{namespace}\"{alias}/>").unwrap_or_default();
         }
         out.push_str("  </edmx:Reference>\n");
     };
@@ -49,16 +78,22 @@ fn document(resources: &[&Resource]) -> String {
         if !version.is_empty() {
             includes.push((format!("{schema}.{version}"), None));
         }
-        reference(&format!("{schema}_v1.xml"), &includes);
+        reference(&format!("{PUBLISHED}/{schema}_v1.xml"), &includes);
     }
-    reference("RedfishExtensions_v1.xml", &[("RedfishExtensions.v1_0_0".to_owned(), Some("Redfish"))]);
+    let extensions = [("RedfishExtensions.v1_0_0".to_owned(), Some("Redfish"))];
+    reference(&format!("{PUBLISHED}/RedfishExtensions_v1.xml"), &extensions);
+    for (name, _) in OEM {
+        let includes = [((*name).to_owned(), None), (format!("{name}.v1_0_0"), None)];
+        reference(&format!("/redfish/v1/Schemas/{name}_v1.xml"), &includes);
+    }
     let root = super::root::ROOT.version;
-    drop(write!(
+    write!(
         out,
         "  <edmx:DataServices>\n    <Schema xmlns=\"http://docs.oasis-open.org/odata/ns/edm\" Namespace=\"Service\">\n      \
          <EntityContainer Name=\"Service\" Extends=\"ServiceRoot.{root}.ServiceContainer\"/>\n    </Schema>\n  \
          </edmx:DataServices>\n</edmx:Edmx>\n"
-    ));
+    )
+    .unwrap_or_default();
     out
 }
 

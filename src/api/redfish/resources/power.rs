@@ -65,7 +65,7 @@ fn render(node: &NodeView) -> Doc {
     if has_meter(node) {
         doc.arr("PowerControl", |a| {
             a.item_obj(|o| {
-                o.set("@odata.id", &format!("{uri}#/PowerControl/0"))
+                o.set("@odata.id", format!("{uri}#/PowerControl/0"))
                     .set("MemberId", "0")
                     .set("Name", "Consumption")
                     .set("PhysicalContext", "Chassis");
@@ -95,8 +95,8 @@ fn render(node: &NodeView) -> Doc {
 
 fn voltage(o: &mut Doc, uri: &str, index: usize, named: &Named<'_>) {
     let r = named.reading;
-    o.set("@odata.id", &format!("{uri}#/Voltages/{index}"))
-        .set("MemberId", &index.to_string())
+    o.set("@odata.id", format!("{uri}#/Voltages/{index}"))
+        .set("MemberId", index.to_string())
         .set("Name", &r.name)
         .opt("SensorNumber", r.number)
         .opt("PhysicalContext", readings::context(r));
@@ -109,7 +109,7 @@ fn voltage(o: &mut Doc, uri: &str, index: usize, named: &Named<'_>) {
 }
 
 fn supply(o: &mut Doc, uri: &str, index: usize, node: &NodeView, feed: &FeedView) {
-    o.set("@odata.id", &format!("{uri}#/PowerSupplies/{index}")).set("MemberId", &index.to_string()).set(
+    o.set("@odata.id", format!("{uri}#/PowerSupplies/{index}")).set("MemberId", index.to_string()).set(
         "Name",
         feed.name.as_deref().map_or_else(|| format!("Feed {}", feed.unit), |n| format!("Feed {} ({n})", feed.unit)),
     );

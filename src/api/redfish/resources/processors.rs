@@ -89,9 +89,9 @@ fn render(node: &str, facts: &Facts, number: u32) -> Doc {
     // What doesn't divide evenly is the first sockets': the sum is what Ironic counts.
     let sockets = count(facts);
     let threads = facts.cpus.map(|all| all / sockets + u32::from(number <= all % sockets));
-    doc.set("Id", &format!("CPU{number}"))
-        .set("Name", &format!("Processor {number}"))
-        .set("Socket", &format!("{number}"))
+    doc.set("Id", format!("CPU{number}"))
+        .set("Name", format!("Processor {number}"))
+        .set("Socket", format!("{number}"))
         .set("ProcessorType", "CPU")
         .set("ProcessorArchitecture", architecture)
         .set("InstructionSet", instructions)

@@ -70,13 +70,13 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
     let minor = id.rsplit_once('.').map_or(id.as_str(), |(minor, _)| minor);
     let mut doc = Doc::resource(&FILE, &format!("{URI}/{id}"));
     doc.set("Id", &id)
-        .set("Name", &format!("Registry {}", registry.prefix))
+        .set("Name", format!("Registry {}", registry.prefix))
         .set("Description", registry.description)
         .set("Registry", minor)
         .list("Languages", ["en"])
         .arr("Location", |a| {
             a.item_obj(|o| {
-                o.set("Language", "en").set("Uri", &file_uri(registry)).opt("PublicationUri", registry.published);
+                o.set("Language", "en").set("Uri", file_uri(registry)).opt("PublicationUri", registry.published);
             });
         });
     Ok(Reply::ok(doc))
@@ -95,8 +95,8 @@ fn file(call: &Call<'_>) -> Result<Reply, Error> {
 pub fn render(registry: &Registry) -> Doc {
     let mut doc = Doc::plain();
     doc.set("@odata.type", "#MessageRegistry.v1_7_0.MessageRegistry")
-        .set("Id", &id(registry))
-        .set("Name", &format!("Registry {}", registry.prefix))
+        .set("Id", id(registry))
+        .set("Name", format!("Registry {}", registry.prefix))
         .set("Description", registry.description)
         .set("Language", "en")
         .set("RegistryPrefix", registry.prefix)
@@ -107,7 +107,6 @@ pub fn render(registry: &Registry) -> Doc {
                 o.obj(d.key, |o| {
                     o.set("Description", d.text)
                         .set("Message", d.text)
-                        .set("Severity", d.severity)
                         .set("MessageSeverity", d.severity)
                         .set("NumberOfArgs", d.args)
                         .list("ParamTypes", (0..d.args).map(|_| "string"))

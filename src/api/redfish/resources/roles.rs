@@ -50,7 +50,7 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
     let role = ALL.into_iter().find(|r| r.as_str() == call.param(0)).ok_or_else(|| call.not_found())?;
     let mut doc = Doc::resource(&ROLE, &uri(role));
     doc.set("Id", role.as_str())
-        .set("Name", &format!("Role {role}"))
+        .set("Name", format!("Role {role}"))
         .set("RoleId", role.as_str())
         .set("IsPredefined", true)
         .list("AssignedPrivileges", role.privileges().iter().copied());

@@ -1,4 +1,5 @@
 //! Nodes as tests need them.
+#![allow(missing_docs, clippy::expect_used, clippy::missing_panics_doc)]
 
 use std::sync::Arc;
 

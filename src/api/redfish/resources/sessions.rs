@@ -93,7 +93,7 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
 fn render(session: &SessionInfo) -> Doc {
     let mut doc = Doc::resource(&SESSION, &format!("{SESSIONS}/{}", session.id));
     doc.set("Id", session.id.as_ref())
-        .set("Name", &format!("Session of {}", session.user))
+        .set("Name", format!("Session of {}", session.user))
         .set("UserName", session.user.as_ref())
         .set("SessionType", "Redfish")
         .set("CreatedTime", session.created)

@@ -176,7 +176,7 @@ fn render(s: &Subscription) -> Doc {
     let w = &s.wanted;
     let mut doc = Doc::resource(&SUBSCRIPTION, &format!("{SUBSCRIPTIONS}/{}", s.id));
     doc.set("Id", &s.id)
-        .set("Name", &format!("Subscription {}", s.id))
+        .set("Name", format!("Subscription {}", s.id))
         .set("Destination", &w.destination)
         .set("Context", &w.context)
         .set("Protocol", "Redfish")

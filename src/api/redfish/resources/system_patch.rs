@@ -11,13 +11,14 @@ use super::{
         call::{Call, names_etag},
         error::{Asked, Error},
         fields::Fields,
+        messages as m,
         reply::Reply,
     },
     systems,
 };
 use crate::{
     fleet::{BootView, Layer, NodeView, Op, Precondition, Target},
-    model::{BootMode, BootPatch, Led},
+    model::{BootEnabled, BootMode, BootPatch, BootTarget, Led},
 };
 
 /// Longest asset tag that is kept.
@@ -101,21 +102,24 @@ fn read(mut fields: Fields, node: &NodeView, current: &Value) -> Result<Wanted, 
     // null takes the tag back.
     wanted.asset_tag = fields.nullable_string("AssetTag").map(Option::unwrap_or_default);
     if let Some(tag) = wanted.asset_tag.as_ref().filter(|t| t.chars().count() > MAX_ASSET_TAG) {
-        let message = super::super::messages::PROPERTY_FORMAT.with(["given", "AssetTag"]);
+        let message = m::PROPERTY_FORMAT.with(["given", "AssetTag"]);
         fields.problem(
             message.detail(format!("{} characters; {MAX_ASSET_TAG} are kept.", tag.chars().count())).about("AssetTag"),
         );
     }
     fields.finish(Some(current))?;
+    if wanted == Wanted::default() {
+        return Err(Error::new(400, m::NO_OPERATION.with([])));
+    }
     Ok(wanted)
 }
 
 fn boot(fields: &mut Fields, boot: &BootView) -> Option<BootPatch> {
     let patch = BootPatch {
-        target: fields.one_of("BootSourceOverrideTarget", &systems::targets(boot), |t| t.as_str()),
-        enabled: fields.one_of("BootSourceOverrideEnabled", systems::enables(boot), |e| e.as_str()),
+        target: fields.one_of("BootSourceOverrideTarget", &systems::targets(boot), BootTarget::as_str),
+        enabled: fields.one_of("BootSourceOverrideEnabled", systems::enables(boot), BootEnabled::as_str),
         mode: fields.one_of("BootSourceOverrideMode", &modes(boot), BootMode::as_str),
-        http_boot_uri: if systems::targets(boot).contains(&crate::model::BootTarget::UefiHttp) {
+        http_boot_uri: if systems::targets(boot).contains(&BootTarget::UefiHttp) {
             fields.nullable_string("HttpBootUri")
         } else {
             None
@@ -134,10 +138,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        api::redfish::resources::samples,
-        model::{BootEnabled, BootTarget},
-    };
+    use crate::api::redfish::resources::samples;
 
     fn ask(body: &Value, node: &NodeView) -> Result<Wanted, Vec<&'static str>> {
         let fields = Fields::properties(body.to_string().as_bytes()).unwrap();

@@ -115,7 +115,7 @@ pub fn render(node: &NodeView, now: OffsetDateTime) -> Doc {
     });
     doc.obj("Actions", |o| {
         o.obj("#ComputerSystem.Reset", |o| {
-            o.set("target", &reset::uri(id))
+            o.set("target", reset::uri(id))
                 .list("ResetType@Redfish.AllowableValues", node.resets.iter().map(|r| r.as_str()));
         });
     });

@@ -130,7 +130,7 @@ fn render(task: &TaskView) -> Doc {
         .set("StartTime", task.started)
         .opt("EndTime", task.ended)
         .opt("PercentComplete", task.ended.is_some().then_some(100u32))
-        .set("TaskMonitor", &monitor_uri(&task.id))
+        .set("TaskMonitor", monitor_uri(&task.id))
         .arr("Messages", |a| {
             a.item_obj(|o| message.write(o, false));
         });

@@ -52,8 +52,8 @@ fn render(node: &NodeView) -> Doc {
 
 fn identity(o: &mut Doc, uri: &str, array: &str, index: usize, named: &Named<'_>) {
     // The array index: what the schema's validator wants of embedded members.
-    o.set("@odata.id", &format!("{uri}#/{array}/{index}"))
-        .set("MemberId", &index.to_string())
+    o.set("@odata.id", format!("{uri}#/{array}/{index}"))
+        .set("MemberId", index.to_string())
         .set("Name", &named.reading.name)
         .opt("SensorNumber", named.reading.number)
         .opt("PhysicalContext", readings::context(named.reading));

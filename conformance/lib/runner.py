@@ -1,0 +1,164 @@
+"""`conformance/run`: installs, builds, runs the suites, counts.
+
+Prints `ok SUITE/CHECK` or `not ok SUITE/CHECK: reason` per check and `SUITE: N passed, N failed` per suite; progress
+goes to stderr. Ends with 1 when anything failed, 2 when it was called wrongly, 130 when interrupted.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from . import install, ports, procs
+from . import suite as suites
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+HOME = ROOT / "target" / "conformance"
+TAIL = 40
+
+
+def say(text: str) -> None:
+    """Results, for people and for whoever counts."""
+    print(text, flush=True)
+
+
+def note(text: str) -> None:
+    """Progress."""
+    print(f"# {text}", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Command line in, exit code out."""
+    known = suites.find(ROOT / "conformance")
+    names = "\n".join(f"  {name:<14}{suite.about}" for name, suite in known.items())
+    parser = argparse.ArgumentParser(
+        prog="conformance/run", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Builds rackfish once and runs the conformance suites against it; without a name, all of them.",
+        epilog=f"suites:\n{names}\n\nRACKFISH_BIN=FILE takes a program that is built already."
+               f"\nLogs: target/conformance/logs/SUITE. What suites install stays in target/conformance.",
+    )
+    parser.add_argument("suite", nargs="*", help="suites to run")
+    parser.add_argument("--list", action="store_true", help="print the suites, each with its number of checks")
+    parser.add_argument("--keep", action="store_true", help="keep the scratch folders (target/conformance/work)")
+    args = parser.parse_args()
+    if args.list:
+        for name, suite in known.items():
+            say(f"{name:<14}{len(suite.manifest):>4} checks   {suite.about}")
+        return 0
+    unknown = [name for name in args.suite if name not in known]
+    if unknown:
+        parser.error(f"no suite {', '.join(unknown)}; there are {', '.join(known)}")
+    chosen = [known[name] for name in dict.fromkeys(args.suite)] or list(known.values())
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    procs.adopt_orphans()
+    try:
+        return run_all(chosen, args.keep)
+    except KeyboardInterrupt:
+        note("interrupted")
+        return 130
+    finally:
+        procs.end_tree(os.getpid())
+        procs.reap()
+
+
+def run_all(chosen: list[suites.Suite], keep: bool) -> int:
+    """Runs the suites one after the other; two cores have enough to do with one."""
+    begun = time.monotonic()
+    (HOME / "logs").mkdir(parents=True, exist_ok=True)
+    program, why_not = None, None
+    if any(suite.program for suite in chosen):
+        program, why_not = build()
+    bad = []
+    for suite in chosen:
+        passed, failed = run_one(suite, program, why_not, keep)
+        say(f"{suite.name}: {passed} passed, {failed} failed")
+        if failed or not passed:
+            bad.append(suite.name)
+    note(f"{time.monotonic() - begun:.0f} s in all; " + (f"failed: {', '.join(bad)}" if bad else "nothing failed"))
+    return 1 if bad else 0
+
+
+def build() -> tuple[Path | None, str | None]:
+    """The program, built as it is shipped; or why there is none."""
+    given = os.environ.get("RACKFISH_BIN")
+    if given:
+        path = Path(given).resolve()
+        return (path, None) if os.access(path, os.X_OK) else (None, f"RACKFISH_BIN={given} is not a program")
+    log = HOME / "logs" / "build.log"
+    log.unlink(missing_ok=True)
+    if not install.have("cargo"):
+        return None, "there is no cargo: install Rust (https://rustup.rs); rust-toolchain.toml says which"
+    try:
+        install.openssl_headers(log)
+    except install.CannotInstall as why:
+        return None, str(why)
+    note("cargo build --release")
+    begun = time.monotonic()
+    with log.open("a") as out:
+        status = subprocess.run(
+            ["cargo", "build", "--release", "--locked", "--bin", "rackfish"], cwd=ROOT, stdin=subprocess.DEVNULL,
+            stdout=out, stderr=subprocess.STDOUT, check=False,
+        )
+    if status.returncode != 0:
+        show_tail(log)
+        return None, f"the program does not build (see {log.relative_to(ROOT)})"
+    note(f"built in {time.monotonic() - begun:.0f} s")
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    return (ROOT / target / "release" / "rackfish").resolve(), None
+
+
+def run_one(suite: suites.Suite, program: Path | None, why_not: str | None, keep: bool) -> tuple[int, int]:
+    """One suite from installing to counting. Returns passed, failed."""
+    begun = time.monotonic()
+    logs, work = HOME / "logs" / suite.name, HOME / "work" / suite.name
+    for folder in (logs, work):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    tally = suites.Tally(suite, say)
+    if suite.program and program is None:
+        return tally.finish(why_not)
+    # `requests` lets these two overrule the CA file that a client was given.
+    inherited = {k: v for k, v in os.environ.items() if k not in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")}
+    env = {
+        **inherited, "CONF_ROOT": str(ROOT), "CONF_WORK": str(work), "CONF_LOGS": str(logs),
+        "CONF_PORT_BASE": str(ports.free_row()), "PYTHONUNBUFFERED": "1",
+        "PATH": os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin",
+    }
+    if program:
+        env["RACKFISH_BIN"] = str(program)
+    try:
+        install.apt(suite.apt, logs / "install.log")
+        if suite.requirements:
+            env["CONF_VENV"] = str(install.venv(HOME, suite.requirements, logs / "install.log"))
+    except install.CannotInstall as why:
+        return tally.finish(str(why))
+    note(f"{suite.name}: {suite.about or 'running'}")
+    log = logs / "output.log"
+    trouble = suites.execute(suite, env, log, tally)
+    procs.reap()
+    passed, failed = tally.finish(trouble)
+    note(f"{suite.name} took {time.monotonic() - begun:.0f} s")
+    if failed:
+        show_tail(log)
+    elif not keep:
+        shutil.rmtree(work, ignore_errors=True)
+    return passed, failed
+
+
+def show_tail(log: Path) -> None:
+    """The end of a log, marked so that nobody takes it for results."""
+    lines = log.read_text(errors="replace").splitlines()
+    note(f"the end of {log.relative_to(ROOT)}:")
+    for line in lines[-TAIL:]:
+        print(f"  | {line[:400]}", file=sys.stderr)
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+//! `rackfish sim`: simulated devices, each in a process of its own.
+
+use clap::Subcommand;
+
+use super::{CliError, Exit};
+use crate::sim::{ipmi, snmp};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SimCommand {
+    /// BMCs that speak IPMI 2.0 (RMCP+)
+    Ipmi(ipmi::cli::SimIpmiArgs),
+    /// PDUs that speak SNMP
+    Pdu(snmp::cli::Options),
+}
+
+pub(super) fn run(command: SimCommand) -> Result<(), CliError> {
+    let failed = |e: std::io::Error| CliError::new("sim", Exit::Failed, e.to_string());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(failed)?;
+    match command {
+        SimCommand::Ipmi(args) => runtime.block_on(ipmi::cli::run_cli(args)),
+        SimCommand::Pdu(options) => runtime.block_on(snmp::cli::run(options)),
+    }
+    .map_err(failed)
+}
