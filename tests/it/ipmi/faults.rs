@@ -307,7 +307,7 @@ async fn suites() -> Checked {
 async fn kg() -> Checked {
     let served = serve(BmcConfig { kg: Some(Secret::new("key of the BMC")), ..config() }).await?;
     or_text(at(served.address, "kg = 'key of the BMC'").connect().open().await)?;
-    let hex: String = "key of the BMC".bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = "6b6579206f662074686520424d43"; // "key of the BMC"
     or_text(at(served.address, &format!("kg = '0x{hex}'")).connect().open().await)?;
     for wrong in ["", "kg = 'another key'"] {
         let result = at(served.address, wrong).connect().open().await;

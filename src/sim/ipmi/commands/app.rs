@@ -43,13 +43,13 @@ pub(super) fn answer(state: &mut State, asker: &Asker, request: Request<'_>, now
 
 /// Set Session Privilege Level; 0 asks for the present one.
 fn privilege(state: &mut State, asker: &Asker, request: Request<'_>, now: Instant) -> Answer {
-    let asked = request.byte(0)? & 0x0f;
+    let level = request.byte(0)? & 0x0f;
     let session = asker.session.and_then(|id| state.sessions.active(id, now)).ok_or(code::PRIVILEGE)?;
-    if asked > session.highest {
+    if level > session.highest {
         return Err(0x81);
     }
-    if asked > 0 {
-        session.level = asked;
+    if level > 0 {
+        session.level = level;
     }
     Ok(vec![session.level])
 }

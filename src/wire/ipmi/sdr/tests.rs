@@ -48,7 +48,7 @@ fn linearisation() {
         let found = one.convert(Format::Unsigned, linear, raw).unwrap();
         assert!((found - value).abs() < 1e-9 * value.abs().max(1.0), "{linear:?}: {found}");
     };
-    near(Linear::Ln, 10, 2.302_585_092_994_046);
+    near(Linear::Ln, 10, std::f64::consts::LN_10);
     near(Linear::Log10, 100, 2.0);
     near(Linear::Log2, 8, 3.0);
     near(Linear::Exp, 1, std::f64::consts::E);
