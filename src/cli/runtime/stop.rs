@@ -94,7 +94,11 @@ pub async fn until_asked(
     // Awaited: a task that is only told to end still holds what it uses.
     for task in [Some(saving), watching].into_iter().flatten() {
         task.abort();
-        task.await.unwrap_or_default();
+        if let Err(error) = task.await
+            && !error.is_cancelled()
+        {
+            tracing::warn!(%error, "a task of the service");
+        }
     }
     match ended_early {
         Some(error) => {
