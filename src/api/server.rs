@@ -97,6 +97,8 @@ impl ServerHandle {
             server.stop(true).await;
         }
         self.counting.abort();
+        // It holds the fleet: gone only when it has really ended. That it was cancelled is no news.
+        self.counting.await.ok();
         let thread = self.thread;
         match tokio::task::spawn_blocking(move || thread.join()).await {
             Ok(Ok(Ok(()))) => {}

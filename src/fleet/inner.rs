@@ -24,12 +24,15 @@ use super::{
 };
 use crate::{
     config::{self, Config},
-    model::{ActSet, Actor, Caps, EndpointId, Fault, NodeId, Ref, Unit},
+    model::{ActSet, Actor, Caps, ChassisId, EndpointId, Fault, NodeId, Ref, Unit},
     store::{Expect, Kind, Safety, Store},
 };
 
 /// Events that a slow receiver may be behind before it loses the oldest.
 pub const EVENTS_KEPT: usize = 4096;
+
+/// Name of the manager that is this service.
+pub const OURSELVES: &str = "rackfish";
 
 /// Look-ups that follow from the configuration.
 #[derive(Debug, Default)]
@@ -42,12 +45,15 @@ pub struct Index {
     pub units: BTreeMap<EndpointId, Vec<Unit>>,
     /// Nodes whose host is on an endpoint.
     pub hosts: BTreeMap<EndpointId, Vec<NodeId>>,
+    /// Nodes in an enclosure, by slot and name.
+    pub in_chassis: HashMap<ChassisId, Vec<NodeId>>,
 }
 
 impl Index {
     /// From a configuration.
     pub fn of(config: &Config) -> Self {
         let mut index = Self::default();
+        let mut slots: HashMap<&ChassisId, Vec<(Option<u32>, &NodeId)>> = HashMap::new();
         for node in config.nodes.values() {
             let feeds = node.feeds.iter().map(|feed| &feed.unit);
             for unit in node.host.iter().chain(feeds) {
@@ -60,6 +66,9 @@ impl Index {
             if let Some(host) = &node.host {
                 index.hosts.entry(host.endpoint.clone()).or_default().push(node.id.clone());
             }
+            if let Some(chassis) = &node.chassis {
+                slots.entry(chassis).or_default().push((node.slot, &node.id));
+            }
             for mac in &node.facts.macs {
                 index.by_mac.insert(mac.to_ascii_lowercase(), node.id.clone());
             }
@@ -67,6 +76,10 @@ impl Index {
         for units in index.units.values_mut() {
             units.sort_unstable();
             units.dedup();
+        }
+        for (chassis, mut nodes) in slots {
+            nodes.sort_unstable();
+            index.in_chassis.insert(chassis.clone(), nodes.into_iter().map(|(_, id)| id.clone()).collect());
         }
         index
     }

@@ -113,16 +113,16 @@ impl Fleet {
         (matches!(&*who.scope, Scope::All) || !view.nodes.is_empty()).then_some(view)
     }
 
-    /// rackfish first, then each endpoint that is the host of a node that `who` may see.
-    pub fn managers(&self, who: &Actor) -> Vec<ManagerView> {
+    /// Names of the managers: rackfish first, then each endpoint that is the host of a node that `who` may see.
+    pub fn managers(&self, who: &Actor) -> Vec<Arc<str>> {
         let index = self.inner.index.load();
-        let bmcs = index.hosts.keys().filter_map(|id| self.inner.bmc_manager(who, id.as_str()));
-        std::iter::once(self.inner.own_manager(who)).chain(bmcs).collect()
+        let seen = index.hosts.iter().filter(|(_, nodes)| nodes.iter().any(|node| self.inner.sees(who, node)));
+        std::iter::once(Arc::from(inner::OURSELVES)).chain(seen.map(|(id, _)| Arc::from(id.as_str()))).collect()
     }
 
     /// One manager.
     pub fn manager(&self, who: &Actor, id: &str) -> Option<ManagerView> {
-        if id == "rackfish" { Some(self.inner.own_manager(who)) } else { self.inner.bmc_manager(who, id) }
+        if id == inner::OURSELVES { Some(self.inner.own_manager(who)) } else { self.inner.bmc_manager(who, id) }
     }
 
     /// All configured devices.

@@ -8,7 +8,7 @@ use std::{
 use super::{
     board::{Seen, UnitState},
     clock,
-    inner::Inner,
+    inner::{Inner, OURSELVES},
     node::NodeEntry,
     overrides::Override,
     plan,
@@ -298,19 +298,13 @@ impl Inner {
 
     /// An enclosure as the actor may see it.
     pub fn chassis_view(&self, who: &Actor, chassis: &Arc<config::Chassis>) -> ChassisView {
-        let config = self.config.load();
-        let mut nodes: Vec<(Option<u32>, NodeId)> = config
-            .nodes
-            .values()
-            .filter(|node| node.chassis.as_ref() == Some(&chassis.id) && self.sees(who, &node.id))
-            .map(|node| (node.slot, node.id.clone()))
-            .collect();
-        nodes.sort();
+        let index = self.index.load();
+        let nodes = index.in_chassis.get(&chassis.id).into_iter().flatten();
         ChassisView {
             id: chassis.id.clone(),
             config: Arc::clone(chassis),
             uuid: self.derived("chassis", chassis.id.as_str()),
-            nodes: nodes.into_iter().map(|(_, id)| id).collect(),
+            nodes: nodes.filter(|node| self.sees(who, node)).cloned().collect(),
         }
     }
 
@@ -319,7 +313,7 @@ impl Inner {
         let config = self.config.load();
         let nodes = config.nodes.values().filter(|n| n.host.is_none() && self.sees(who, &n.id));
         ManagerView {
-            id: Arc::from("rackfish"),
+            id: Arc::from(OURSELVES),
             uuid: self.uuid,
             endpoint: None,
             firmware: Some(Arc::from(env!("CARGO_PKG_VERSION"))),

@@ -3,6 +3,7 @@
 
 mod house;
 mod ipmi;
+mod redfish;
 mod snmp;
 mod store;
 mod tls;

@@ -91,9 +91,10 @@ pub async fn until_asked(
         }
     }
     end.cancel();
-    saving.abort();
-    if let Some(watching) = watching {
-        watching.abort();
+    // Awaited: a task that is only told to end still holds what it uses.
+    for task in [Some(saving), watching].into_iter().flatten() {
+        task.abort();
+        task.await.unwrap_or_default();
     }
     match ended_early {
         Some(error) => {

@@ -3,6 +3,7 @@
 
 mod boot;
 mod cost;
+mod lists;
 mod power;
 mod recovery;
 mod rig;

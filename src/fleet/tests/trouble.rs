@@ -110,6 +110,20 @@ async fn refused_credentials_are_not_tried_again_until_asked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn refused_credentials_are_tried_again_after_a_long_while() {
+    let bmc = Device::bmc("bmc");
+    bmc.state().wrong_password = true;
+    let rig = Rig::new(config(&[&bmc], vec![node("n1", Some("bmc"), &[])])).await;
+    seconds(31 * 60).await;
+    assert_eq!(bmc.state().opens, 2, "once at the start, once half an hour later, and no core is kept busy");
+    bmc.state().wrong_password = false;
+    seconds(20 * 60).await;
+    assert_eq!((bmc.state().opens, rig.power("n1")), (2, None));
+    seconds(11 * 60).await;
+    assert_eq!(rig.power("n1"), Some(PowerState::Off), "nobody had to ask");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hold_refuses_starts_but_not_off() {
     let pdu = Device::pdu("pdu", 1);
     pdu.set("1", true);

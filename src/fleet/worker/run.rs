@@ -239,7 +239,8 @@ impl Worker {
             job.look = true;
             self.queue.push(Class::Read, Item::Read(Box::new(job)));
         }
-        if self.refused.is_some() || !matches!(self.breaker.verdict(now), Verdict::Closed | Verdict::Probe) {
+        let refused = self.refused.as_ref().is_some_and(|(until, _)| *until > now);
+        if refused || !matches!(self.breaker.verdict(now), Verdict::Closed | Verdict::Probe) {
             return;
         }
         for aspect in self.table.due(now) {

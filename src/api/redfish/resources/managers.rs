@@ -55,7 +55,7 @@ pub fn id_of(manager: &ManagerRef) -> &str {
 
 #[allow(clippy::unnecessary_wraps)]
 fn list(call: &Call<'_>) -> Result<Reply, Error> {
-    Ok(collection(call, "Managers", URI, call.face.fleet.managers(call.actor).iter().map(|m| &m.id)))
+    Ok(collection(call, "Managers", URI, call.face.fleet.managers(call.actor).iter()))
 }
 
 fn get(call: &Call<'_>) -> Result<Reply, Error> {
