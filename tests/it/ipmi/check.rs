@@ -32,7 +32,8 @@ impl Checks {
             // libtest leaves its own line open.
             Ok(()) => println!("\nok {name}"),
             Err(reason) => {
-                println!("\nnot ok {name}: {}", reason.replace('\n', " "));
+                let reason: String = reason.replace('\n', " ").chars().take(600).collect();
+                println!("\nnot ok {name}: {reason}");
                 self.failed.push(name);
             }
         }

@@ -28,7 +28,7 @@ async fn serve(config: BmcConfig) -> Result<Served, String> {
 /// A BMC, a setup with a short time-out, and an open conversation.
 async fn open(config: BmcConfig) -> Result<(Served, Arc<dyn Setup>, Box<dyn Driver>), String> {
     let served = serve(config).await?;
-    let setup = at(served.address, "timeout = '200ms'");
+    let setup = at(served.address, "timeout = '400ms'");
     let mut driver = setup.connect();
     or_text(driver.open().await)?;
     Ok((served, setup, driver))
@@ -58,12 +58,12 @@ async fn faults() {
 async fn late() -> Checked {
     let (served, _, mut driver) = open(BmcConfig { on: true, ..config() }).await?;
     let expected = or_text(sensors(&mut *driver, 0).await)?;
-    for skip in 0..4 {
+    for skip in 0..3 {
         let (mut at, mut found, mut failed, mut pages) = (None, Vec::new(), 0, 0);
         loop {
             if pages == skip + 1 {
                 // The answer comes after two more requests have timed out or been answered.
-                served.bmc.faults(|f| (f.late_answers, f.late_by) = (1, Duration::from_millis(260)));
+                served.bmc.faults(|f| (f.late_answers, f.late_by) = (1, Duration::from_millis(500)));
             }
             pages += 1;
             match page(&mut *driver, &Aspect::Sensors, at.clone()).await {
@@ -149,7 +149,7 @@ async fn busy() -> Checked {
 
 async fn garbage() -> Checked {
     let (served, _, mut driver) = open(config()).await?;
-    for _ in 0..20 {
+    for _ in 0..5 {
         served.bmc.faults(|f| f.garbage = 1);
         let result = power(&mut *driver).await;
         holds(matches!(result, Err(Fault::Unreachable(_))), &format!("{result:?}"))?;

@@ -145,6 +145,7 @@ async fn sdr(suite: u8) -> Checked {
     let text = tool.run("sdr -v").await?;
     contains(&text, "Sensor ID              : CPU Margin (0x6)")?;
     contains(&text, "Sensor Reading        : 54 (+/- ")?;
+    served.bmc.set_sensor(1, None);
     tool.run("power off").await?;
     contains(&tool.run("sdr elist").await?, "CPU Temp         | 01h | ns  |  3.1 | No Reading")
 }
