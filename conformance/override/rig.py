@@ -176,14 +176,19 @@ class Rig:
             found.update(on=found["mains_on"], off=found["mains_off"])
         return found
 
-    def rest(self, seconds: float = 45) -> dict[str, int]:
-        """Waits until nothing changes any more. Returns the counts."""
+    def rest(self, seconds: float = 75) -> dict[str, int]:
+        """Waits until the service is done with the node and nothing changes any more. Returns the counts.
+
+        After a death it gives a command that may have been sent the device's own time before it sends it again.
+        """
         deadline, last, since = time.monotonic() + seconds, None, 0.0
         while time.monotonic() < deadline:
-            now = (self.counts(), self.client.power(self.system))
+            body = self.client.read(self.system)
+            busy = body["Oem"]["Rackfish"].get("Operation")
+            now = (self.counts(), body["PowerState"], busy and busy["Step"])
             if now != last:
                 last, since = now, time.monotonic()
-            elif now[1] in ("On", "Off") and time.monotonic() - since > 4:
+            elif not busy and now[1] in ("On", "Off") and time.monotonic() - since > 3:
                 return now[0]
             time.sleep(0.2)
         raise Failure(f"the node does not come to rest: {last}")
