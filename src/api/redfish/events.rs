@@ -51,7 +51,7 @@ const FILTERS: &str = "filters";
 
 fn kept(found: &delivery::Subscription, delivery: &Delivery) -> Option<Subscription> {
     let mut wanted: Wanted = serde_json::from_value(found.extra.get(FILTERS)?.clone()).ok()?;
-    wanted.retry = retry_word(found.retry).to_owned();
+    retry_word(found.retry).clone_into(&mut wanted.retry);
     let trouble = match &found.suspended {
         Some(suspended) => Some(suspended.reason.clone()),
         None => delivery.health(&found.id).and_then(|health| health.failing),

@@ -56,7 +56,9 @@ fn in_folder(args: &args::DemoArgs, state_dir: &std::path::Path) -> Result<(), C
         .build()
         .map_err(failed)?;
     runtime::raise_limits(usize::try_from(args.nodes).unwrap_or(usize::MAX));
-    let rack = simulators.block_on(rack::Rack::build(args)).map_err(failed)?;
+    let on_simulators = simulators.enter();
+    let rack = rack::Rack::build(args).map_err(failed)?;
+    drop(on_simulators);
     let rack = Arc::new(rack);
     let socket = state_dir.join("simulators.sock");
     simulators.spawn(control::serve(Arc::clone(&rack), control::bind(&socket).map_err(failed)?));

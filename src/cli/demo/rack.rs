@@ -84,7 +84,7 @@ fn address(network: u8, n: u32) -> Ipv4Addr {
 
 impl Rack {
     /// Builds the rack; has to be called on the runtime that is to carry it.
-    pub async fn build(args: &DemoArgs) -> std::io::Result<Self> {
+    pub fn build(args: &DemoArgs) -> std::io::Result<Self> {
         let (bmcs, agents) = (Bmcs::start(0)?, Agents::bind(0)?);
         let (bmc_password, community) = (file::short_password(), file::password());
         let width = args.nodes.to_string().len().max(2);

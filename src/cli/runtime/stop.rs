@@ -100,19 +100,16 @@ pub async fn until_asked(
             tracing::warn!(%error, "a task of the service");
         }
     }
-    match ended_early {
-        Some(error) => {
-            Err(failed("control-socket", format!("the control socket {}: {error}", socket(config).display())))
-        }
-        None => {
-            match control.await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "control socket"),
-                Err(error) => tracing::warn!(%error, "control socket"),
-            }
-            Ok(())
-        }
+    if let Some(error) = ended_early {
+        let socket = socket(config);
+        return Err(failed("control-socket", format!("the control socket {}: {error}", socket.display())));
     }
+    match control.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "control socket"),
+        Err(error) => tracing::warn!(%error, "control socket"),
+    }
+    Ok(())
 }
 
 /// Stops in the order in which things depend on each other: first nobody comes in, then what runs ends.

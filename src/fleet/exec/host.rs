@@ -76,8 +76,13 @@ impl Run {
     pub(super) async fn soft_off(&mut self) -> Result<(), OpError> {
         let (host, worker) = self.host()?;
         let patience = self.fleet.config().patience.soft_off;
-        if !self.recovering {
-            self.once(&host, &worker, PowerAct::Soft, Step::SoftOff).await?;
+        // Asking an operating system twice does no harm: after a crash, or when the answer was lost, it is asked again.
+        if self.recovering && matches!(self.look(&host).await, Ok(false)) {
+            return Ok(());
+        }
+        match self.once(&host, &worker, PowerAct::Soft, Step::SoftOff).await {
+            Err(OpError::Uncertain { .. }) => self.once(&host, &worker, PowerAct::Soft, Step::SoftOff).await?,
+            result => result?,
         }
         match self.wait_for(&worker, &host, false, patience).await? {
             Ok(()) => Ok(()),

@@ -98,3 +98,15 @@ async fn an_operation_of_a_node_that_is_gone_is_dropped() {
     assert_eq!(pdu.relay("1"), (0, 0, false));
     assert!(store::read_all::<Entry>(&*rig.store, Kind::Operation).await.unwrap().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_cut_before_it_was_asked_for_is_asked_for() {
+    let bmc = Device::bmc("bmc");
+    bmc.set("host", true);
+    let store = MemoryStore::new();
+    let steps = [Step::SoftOff, Step::Controller, Step::Boot, Step::HostOn, Step::Started];
+    cut(&store, ResetType::GracefulRestart, &steps, 0, false).await;
+    let rig = Rig::on(config(&[&bmc], vec![node("n1", Some("bmc"), &[])]), store).await;
+    rig.idle("n1").await;
+    assert_eq!(bmc.relay("host"), (1, 1, true));
+}

@@ -306,7 +306,7 @@ pub fn node(id: &str, host: Option<&str>, feeds: &[&str]) -> Node {
         boot: crate::config::BootPolicy::Store,
         shutdown: None,
         restore: Restore::Device,
-        controller_ready: Duration::from_secs(120),
+        controller_ready: Duration::from_mins(2),
         groups: Vec::new(),
         facts: Facts { macs: vec!["52:54:00:00:01:01".to_owned()], ..Facts::default() },
     }

@@ -217,7 +217,7 @@ fn read(mut fields: Fields, principal: &str) -> Result<Wanted, Error> {
     fields.one_of("Protocol", &["Redfish"], |w| w);
     fields.one_of("EventFormatType", &["Event"], |w| w);
     fields.one_of("SubscriptionType", &["RedfishEvent"], |w| w);
-    wanted.retry = fields.one_of("DeliveryRetryPolicy", &RETRIES, |w| w).unwrap_or(RETRY).to_owned();
+    fields.one_of("DeliveryRetryPolicy", &RETRIES, |w| w).unwrap_or(RETRY).clone_into(&mut wanted.retry);
     if let Some(destination) = fields.string("Destination") {
         if !(destination.starts_with("https://") || destination.starts_with("http://")) || destination.len() > MAX_TEXT
         {
