@@ -20,7 +20,7 @@ use super::{
     overrides::Override,
     plan::Parts,
     tasks::Tasks,
-    worker::WorkerHandle,
+    worker::{Seats, WorkerHandle},
 };
 use crate::{
     config::{self, Config},
@@ -98,6 +98,7 @@ pub struct Inner {
     pub(super) event_ids: AtomicU64,
     pub(super) tasks: Tasks,
     pub(super) observer: tokio::sync::mpsc::UnboundedSender<super::worker::Observed>,
+    pub(super) seats: Seats,
     pub(super) runtime: tokio::runtime::Handle,
     pub(super) running: tokio_util::task::TaskTracker,
     pub(super) stopping: tokio_util::sync::CancellationToken,

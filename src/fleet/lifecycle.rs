@@ -94,6 +94,7 @@ impl Fleet {
             events,
             event_ids: AtomicU64::new(0),
             observer,
+            seats: worker::Seats::default(),
             runtime: tokio::runtime::Handle::current(),
             running: tokio_util::task::TaskTracker::new(),
             stopping: tokio_util::sync::CancellationToken::new(),
@@ -209,7 +210,7 @@ impl Inner {
             });
         }
         state.set_hold(stored.holds.get(&format!("endpoint/{key}")).cloned());
-        let handle = worker::spawn(endpoint, state, units, fleet, self.observer.clone());
+        let handle = worker::spawn(endpoint, state, units, fleet, self.seats.clone(), self.observer.clone());
         self.workers.insert(EndpointId::clone(&endpoint.id), handle);
     }
 }

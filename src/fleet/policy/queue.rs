@@ -48,19 +48,21 @@ impl<T> ClassQueue<T> {
         self.lane(class).push_front((0, item));
     }
 
+    /// The class of the next to serve.
+    pub fn next_class(&self) -> Option<Class> {
+        const ORDER: [Class; 3] = [Class::Command, Class::Read, Class::Poll];
+        let mut waiting = ORDER.into_iter().zip(&self.lanes).filter(|(_, lane)| !lane.is_empty());
+        let next = if self.by_arrival {
+            waiting.min_by_key(|(_, lane)| lane.front().map(|(arrival, _)| *arrival))
+        } else {
+            waiting.next()
+        };
+        next.map(|(class, _)| class)
+    }
+
     /// The next to serve.
     pub fn pop(&mut self) -> Option<(Class, T)> {
-        const ORDER: [Class; 3] = [Class::Command, Class::Read, Class::Poll];
-        let class = if self.by_arrival {
-            ORDER
-                .into_iter()
-                .zip(&self.lanes)
-                .filter_map(|(class, lane)| lane.front().map(|(arrival, _)| (*arrival, class)))
-                .min_by_key(|(arrival, _)| *arrival)
-                .map(|(_, class)| class)
-        } else {
-            ORDER.into_iter().zip(&self.lanes).find(|(_, lane)| !lane.is_empty()).map(|(class, _)| class)
-        }?;
+        let class = self.next_class()?;
         self.lane(class).pop_front().map(|(_, item)| (class, item))
     }
 

@@ -75,3 +75,26 @@ async fn a_poll_of_a_pdu_is_one_read_a_round() {
     let reads = pdu.state().reads - before;
     assert!((9..=11).contains(&reads), "{reads} reads in ten rounds of 30 s");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_command_waits_for_no_poll_of_another_endpoint() {
+    let (pdu, other) = (Device::pdu("pdu", 1), Device::pdu("other", 1));
+    let nodes = vec![node("n1", None, &["pdu/1"]), node("n2", None, &["other/1"])];
+    let rig = Rig::new(config(&[&pdu, &other], nodes)).await;
+    seconds(6).await;
+    let mut taken = Vec::new();
+    while let Ok(seat) = tokio::time::timeout(Duration::from_millis(1), rig.fleet.inner.seats.take()).await {
+        taken.push(seat);
+    }
+    let before = pdu.state().reads;
+    seconds(90).await;
+    assert_eq!(pdu.state().reads, before, "without a seat nothing is polled");
+    let begun = crate::fleet::clock::now();
+    rig.reset("n1", ResetType::On).await.unwrap();
+    let took = crate::fleet::clock::now() - begun;
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    drop(taken);
+    let before = other.state().reads;
+    seconds(1).await;
+    assert!(other.state().reads > before, "those that waited are polled as soon as there are seats");
+}

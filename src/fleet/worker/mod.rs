@@ -8,9 +8,11 @@ mod look;
 mod poll;
 mod read;
 mod run;
+mod seats;
 
 pub use handle::{Unmet, WorkerHandle};
 pub use run::{Observed, spawn};
+pub use seats::Seats;
 
 use std::time::Instant;
 

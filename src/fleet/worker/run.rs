@@ -13,6 +13,7 @@ use super::{
     look::Looks,
     poll::{Timetable, worth_asking},
     read::{ReadJob, Waiter},
+    seats::Seats,
 };
 use crate::{
     config,
@@ -68,6 +69,7 @@ pub fn spawn(
     state: Arc<EndpointState>,
     units: Vec<Unit>,
     fleet: usize,
+    seats: Seats,
     observer: mpsc::UnboundedSender<Observed>,
 ) -> WorkerHandle {
     let (inbox, messages) = mpsc::channel(INBOX);
@@ -89,6 +91,7 @@ pub fn spawn(
         watched: units,
         messages,
         observer,
+        seats,
         state,
         config: Arc::clone(config),
     };
@@ -121,6 +124,7 @@ struct Worker {
     watched: Vec<Unit>,
     messages: mpsc::Receiver<Msg>,
     observer: mpsc::UnboundedSender<Observed>,
+    seats: Seats,
 }
 
 impl Worker {
@@ -146,8 +150,24 @@ impl Worker {
             self.schedule(now);
             let ready = self.ready_at(now);
             if !self.queue.is_empty() && ready <= now {
-                if let Some((class, item)) = self.queue.pop() {
-                    self.serve(class, item).await;
+                if self.queue.next_class() == Some(Class::Poll) {
+                    let wake = self.wake_at(now);
+                    // Who waits for a seat listens: a command is not kept waiting by it.
+                    let seat = tokio::select! {
+                        biased;
+                        message = self.messages.recv() => match message {
+                            Some(message) => match self.take(message) {
+                                None => continue,
+                                stop => break stop,
+                            },
+                            None => break None,
+                        },
+                        seat = self.seats.take() => seat,
+                        () = clock::sleep_until(wake) => continue,
+                    };
+                    seat.during(self.serve_next()).await;
+                } else {
+                    self.serve_next().await;
                 }
                 continue;
             }
@@ -295,6 +315,12 @@ impl Worker {
                 .state
                 .fault()
                 .map_or_else(|| Fault::Unreachable("it did not answer lately".to_owned()), |f| (*f).clone())),
+        }
+    }
+
+    async fn serve_next(&mut self) {
+        if let Some((class, item)) = self.queue.pop() {
+            self.serve(class, item).await;
         }
     }
 
