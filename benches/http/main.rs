@@ -9,7 +9,7 @@
 //! * `SUSHY_EMULATOR`: path of sushy-emulator's executable; without it its rows are left out.
 //! * `ROUNDS` (7) and `SECONDS` (3) of each side in each round.
 
-#![allow(clippy::print_stdout, missing_docs)] // the table is what it is for; nobody uses it as a library
+#![allow(clippy::print_stdout, clippy::indexing_slicing, missing_docs)] // the table is what it is for; nobody uses it as a library
 
 mod bare;
 mod figures;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::Failure;
 
 /// What comes up, comes up within that time.
-const UP: Duration = Duration::from_secs(60);
+const UP: Duration = Duration::from_mins(1);
 /// Ticks a second of `/proc/PID/stat` (proc(5); the kernel shows them as 100 on every Linux we run on).
 const TICKS: f64 = 100.0;
 /// System that sushy-emulator's fake driver shows.

@@ -21,7 +21,9 @@ pub struct Seats(Arc<Semaphore>);
 
 /// One of them, until it is dropped.
 #[derive(Debug)]
-pub struct Seat(Option<OwnedSemaphorePermit>);
+pub struct Seat {
+    _permit: Option<OwnedSemaphorePermit>,
+}
 
 impl Default for Seats {
     fn default() -> Self {
@@ -34,7 +36,7 @@ impl Seats {
     pub fn take(&self) -> impl Future<Output = Seat> + use<> {
         let seats = Arc::clone(&self.0);
         // Nobody closes the semaphore; if somebody did, there would be no bound.
-        async move { Seat(seats.acquire_owned().await.ok()) }
+        async move { Seat { _permit: seats.acquire_owned().await.ok() } }
     }
 }
 
@@ -42,13 +44,11 @@ impl Seat {
     /// Does `work`; the seat is free when it is done, or before when it takes long.
     pub async fn during<T>(self, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
-        match tokio::time::timeout(HELD, &mut work).await {
-            Ok(done) => done,
-            Err(_) => {
-                drop(self);
-                work.await
-            }
+        if let Ok(done) = tokio::time::timeout(HELD, &mut work).await {
+            return done;
         }
+        drop(self);
+        work.await
     }
 }
 
