@@ -58,6 +58,8 @@ pub struct UnitState {
     pub power: Option<Seen<PowerState>>,
     /// Since when it has been off, as far as we know: starts wait for `off_time` after it.
     pub off_since: Option<Instant>,
+    /// When it was seen to come on, if it was off before: what hung on it has started anew since.
+    pub on_since: Option<Instant>,
     /// When the last act on it was accepted: what was read before is no longer true.
     pub acted_at: Option<Instant>,
     /// Why it could not be read last time, while others of its endpoint could.

@@ -71,10 +71,21 @@ impl Inner {
         })
     }
 
+    /// The power of a node's host. What a controller said before all mains were cut is no longer true.
+    fn host_power(&self, node: &config::Node, host: &Ref) -> Option<Stated<PowerState>> {
+        let seen = self.workers.get(&host.endpoint)?.state.unit(&host.unit, |u| u.power.as_ref().map(|p| p.at))?;
+        let came_on =
+            |unit: &Ref| self.workers.get(&unit.endpoint).and_then(|w| w.state.unit(&unit.unit, |u| u.on_since));
+        // All feeds came on after that look: there was a moment without any.
+        let dark_since = !node.feeds.is_empty()
+            && node.feeds.iter().all(|feed| came_on(&feed.unit).is_some_and(|came_on| came_on > seen));
+        if dark_since { None } else { self.unit_power(host) }
+    }
+
     /// A node's effective power, from its parts.
     pub fn effective(&self, node: &config::Node) -> Option<Stated<PowerState>> {
         let feeds: Vec<_> = node.feeds.iter().map(|feed| self.unit_power(&feed.unit)).collect();
-        combine(node.host.as_ref().map(|host| self.unit_power(host)), &feeds)
+        combine(node.host.as_ref().map(|host| self.host_power(node, host)), &feeds)
     }
 
     /// Asks for a read of the node's power (and sensors) if what is known is older than `refresh_after`.
@@ -120,7 +131,7 @@ impl Inner {
     /// A node as it is known now.
     pub fn node_view(&self, entry: &NodeEntry) -> NodeView {
         let node = entry.config.load_full();
-        let host_power = node.host.as_ref().map(|host| self.unit_power(host));
+        let host_power = node.host.as_ref().map(|host| self.host_power(&node, host));
         let mut trouble = None;
         let mut reachable = true;
         let mut check = |endpoint: &EndpointId, what: &str| {

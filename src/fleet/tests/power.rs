@@ -197,3 +197,20 @@ async fn force_off_ends_a_shutdown_that_is_ignored() {
     assert!(clock::now() - begun < Duration::from_secs(2));
     assert_eq!(rig.power("n1"), Some(PowerState::Off));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_controller_said_before_the_mains_were_cut_is_not_shown() {
+    let (pdu, bmc) = (Device::pdu("pdu", 1), Device::bmc("bmc"));
+    bmc.state().mains = Some((pdu.clone(), crate::model::Unit::outlet(1)));
+    bmc.state().boot_delay = Duration::from_secs(60);
+    pdu.set("1", true);
+    let rig = Rig::new(config(&[&pdu, &bmc], vec![node("n1", Some("bmc"), &["pdu/1"])])).await;
+    seconds(70).await;
+    rig.reset("n1", ResetType::On).await.unwrap();
+    assert_eq!(rig.power("n1"), Some(PowerState::On));
+    let waiting = rig.reset("n1", ResetType::FullPowerCycle).await;
+    assert!(matches!(waiting, Err(OpError::ControllerBooting { .. })), "{waiting:?}");
+    assert_eq!(rig.power("n1"), None, "mains are on, the controller is not up: nobody knows");
+    rig.idle("n1").await;
+    assert_eq!(rig.power("n1"), Some(PowerState::On));
+}

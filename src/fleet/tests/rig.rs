@@ -47,6 +47,7 @@ pub struct State {
     pub mains: Option<(Device, Unit)>,
     pub boot_delay: Duration,
     mains_since: Option<Instant>,
+    mains_offs: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -82,6 +83,7 @@ impl Device {
             mains: None,
             boot_delay: Duration::ZERO,
             mains_since: None,
+            mains_offs: 0,
         };
         Self { id, bmc, batch: 1, state: Arc::new(Mutex::new(state)) }
     }
@@ -110,11 +112,14 @@ impl Device {
     fn alive(&self) -> bool {
         let mains = self.state().mains.clone();
         if let Some((pdu, outlet)) = mains {
-            let on = pdu.relay(outlet.as_str()).2;
+            let (_, offs, on) = pdu.relay(outlet.as_str());
             let mut state = self.state();
-            if !on {
+            if !on || offs != state.mains_offs {
+                state.mains_offs = offs;
                 state.mains_since = None;
                 state.relays.values_mut().for_each(|relay| relay.on = false);
+            }
+            if !on {
                 return false;
             }
             let since = *state.mains_since.get_or_insert_with(clock::now);

@@ -1,4 +1,7 @@
-//! The loop of one endpoint worker.
+//! The loop of one endpoint worker: what comes next, and whether it may.
+
+mod acts;
+mod reads;
 
 use std::{
     sync::Arc,
@@ -6,6 +9,8 @@ use std::{
 };
 
 use tokio::sync::{mpsc, oneshot};
+
+use acts::answer_all;
 
 use super::{
     ActJob, Msg, ReadRequest, WorkerHandle,
@@ -19,13 +24,11 @@ use crate::{
     config,
     drivers::Driver,
     fleet::{
-        board::{Count, EndpointState, Seen},
+        board::{Count, EndpointState},
         clock,
         policy::{Breaker, Class, ClassQueue, LOG_EVERY, LogLimit, MinGap, TokenBucket, Verdict},
     },
-    model::{
-        Act, Aspect, AspectKind, Caps, Done, EndpointId, Fact, Fault, Origin, PowerAct, PowerState, Proof, Unit, Why,
-    },
+    model::{Aspect, EndpointId, Fault, Origin, PowerState, Unit, Why},
 };
 
 /// What a worker tells the fleet: something changed on the board.
@@ -352,27 +355,6 @@ impl Worker {
         self.gap.ended(clock::now());
     }
 
-    /// The login failed, so nothing of the acts was sent: a lost packet is worth another try.
-    async fn not_sent(&mut self, mut jobs: Vec<ActJob>, fault: &Fault) {
-        let again = fault.read_may_retry()
-            && self.refused.is_none()
-            && jobs.iter().all(|job| job.attempts < self.config.policy.pace.retries);
-        if !again {
-            return answer_all(jobs, fault);
-        }
-        for job in &mut jobs {
-            job.attempts += 1;
-        }
-        if matches!(fault, Fault::Busy { .. } | Fault::NotSent(_)) {
-            tokio::time::sleep(ACT_RETRY_PAUSE).await;
-        }
-        // The breaker has not the last word over a command that was admitted.
-        match self.open().await {
-            Ok(()) => self.queue.push_front(Class::Command, Item::Acts(jobs)),
-            Err(fault) => Box::pin(self.not_sent(jobs, &fault)).await,
-        }
-    }
-
     async fn open(&mut self) -> Result<(), Fault> {
         self.state.count(Count::Open);
         self.state.count(Count::Exchange);
@@ -396,241 +378,6 @@ impl Worker {
                 self.failed(&fault);
                 Err(fault)
             }
-        }
-    }
-
-    async fn serve_acts(&mut self, mut jobs: Vec<ActJob>) {
-        let now = clock::now();
-        let batch = jobs
-            .first()
-            .and_then(|job| self.state.unit(&job.unit, |u| u.caps.as_ref().map(|c| c.batch)))
-            .map_or(1, usize::from);
-        if batch > 1 && jobs.len() < batch {
-            let is_power = |job: &ActJob| matches!(job.act, Act::Power(PowerAct::On | PowerAct::Off));
-            if jobs.iter().all(is_power) {
-                let more = self.queue.take_if(
-                    Class::Command,
-                    batch - jobs.len(),
-                    |item| matches!(item, Item::Acts(more) if more.len() == 1 && more.iter().all(is_power)),
-                );
-                jobs.extend(more.into_iter().flat_map(|item| match item {
-                    Item::Acts(jobs) => jobs,
-                    Item::Read(_) => Vec::new(),
-                }));
-            }
-        }
-        let (jobs, late): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.deadline > now);
-        answer_all(late, &Fault::NotSent("its deadline passed while it waited".to_owned()));
-        // Whoever asked has left before anything was sent: an operation that was cancelled.
-        let jobs: Vec<_> = jobs.into_iter().filter(|job| !job.reply.is_closed()).collect();
-        if jobs.is_empty() {
-            return;
-        }
-        let acts: Vec<(Unit, Act)> = jobs.iter().map(|job| (job.unit.clone(), job.act.clone())).collect();
-        self.state.count(Count::Exchange);
-        for _ in &acts {
-            self.state.count(Count::Act);
-        }
-        let mut results = self.driver.act(&acts).await.into_iter();
-        let mut again = Vec::new();
-        for mut job in jobs {
-            let result = results
-                .next()
-                .unwrap_or_else(|| Err(Fault::Garbage("the driver gave no result for this act".to_owned())));
-            match &result {
-                Ok(done) => {
-                    self.answered();
-                    self.accepted(&job.unit, &job.act, *done);
-                }
-                Err(fault) => {
-                    self.failed(fault);
-                    // Even a refused or uncertain act may have changed something: what was read is no longer certain.
-                    if matches!(fault, Fault::Uncertain(_)) {
-                        self.state.change(&job.unit, |u| u.acted_at = Some(clock::now()));
-                    }
-                    if fault.act_may_retry() && job.attempts < self.config.policy.pace.retries {
-                        job.attempts += 1;
-                        again.push(job);
-                        continue;
-                    }
-                }
-            }
-            job.reply.send(result).ok(); // an operation that was cancelled
-        }
-        if !again.is_empty() {
-            tokio::time::sleep(ACT_RETRY_PAUSE).await;
-            for job in again.into_iter().rev() {
-                self.queue.push_front(Class::Command, Item::Acts(vec![job]));
-            }
-        }
-    }
-
-    /// An accepted command ends the life of what was read before it.
-    fn accepted(&self, unit: &Unit, act: &Act, done: Done) {
-        let now = clock::now();
-        let Act::Power(power) = act else {
-            self.state.change(unit, |u| match act {
-                Act::Boot(set) => u.boot = Some(Seen { origin: Origin::Commanded, ..Seen::read(Some(*set)) }),
-                Act::Indicator(led) => u.indicator = Some(Seen { origin: Origin::Commanded, ..Seen::read(*led) }),
-                Act::ClearLog => u.log = None,
-                _ => {}
-            });
-            return;
-        };
-        let verify = self.config.policy.verify;
-        self.state.change(unit, |u| {
-            u.acted_at = Some(now);
-            let proof = u.caps.as_ref().map_or(Proof::None, |c| c.proof);
-            let target = match power {
-                PowerAct::On | PowerAct::Cycle { .. } => Some(PowerState::On),
-                PowerAct::Off => Some(PowerState::Off),
-                PowerAct::Soft | PowerAct::Reset | PowerAct::Nmi => None,
-            };
-            let Some(target) = target else { return };
-            let unverifiable = matches!(proof, Proof::None | Proof::CompletionOnly) || !verify;
-            if unverifiable || matches!(proof, Proof::Reply) || done == Done::Completed {
-                let origin =
-                    if proof == Proof::None && done == Done::Accepted { Origin::Assumed } else { Origin::Commanded };
-                u.power = Some(Seen { origin, ..Seen::read(target) });
-                u.off_since = (target == PowerState::Off).then(|| u.off_since.unwrap_or(now));
-            } else if target == PowerState::On {
-                // It may be running already: an old "off" must not be shown a moment longer.
-                u.power = None;
-            }
-        });
-    }
-
-    async fn serve_read(&mut self, class: Class, mut job: Box<ReadJob>) {
-        let began = *job.began.get_or_insert_with(clock::now);
-        self.state.count(Count::Exchange);
-        match self.driver.observe(&job.aspect, &job.units, job.at.take()).await {
-            Ok(page) => {
-                self.answered();
-                for (unit, result) in page.items {
-                    match result {
-                        Ok(fact) => {
-                            if let Some(whole) = job.keep(&unit, fact) {
-                                self.learn(&unit, whole, began);
-                            }
-                        }
-                        Err(fault) => self.unit_failed(&mut job, &unit, fault),
-                    }
-                }
-                if page.next.is_some() {
-                    job.at = page.next;
-                    job.attempts = 0;
-                    self.queue.push_front(class, Item::Read(job));
-                    return;
-                }
-                for (unit, fact) in job.whole() {
-                    self.learn(&unit, fact, began);
-                }
-                let now = clock::now();
-                if job.look {
-                    self.looks.looked(now);
-                }
-                if job.poll {
-                    self.table.was_read(job.aspect.kind(), now);
-                }
-                job.answer(None);
-            }
-            Err(fault) => self.read_failed(class, job, fault).await,
-        }
-    }
-
-    fn unit_failed(&mut self, job: &mut ReadJob, unit: &Unit, fault: Fault) {
-        if job.aspect == Aspect::Power {
-            self.looks.failed(Some(unit), &fault);
-            let before = self.state.change(unit, |u| u.fault.replace(fault.clone()));
-            if before.as_ref() != Some(&fault) {
-                tracing::warn!(endpoint = %self.config.id, %unit, %fault, "unit can't be read");
-            }
-        }
-        if matches!(fault, Fault::Unsupported(_) | Fault::NoSuchUnit(_)) && job.aspect != Aspect::Power {
-            // Learnt: not worth asking again until the next login.
-            let kind = job.aspect.kind();
-            self.state.change(unit, |u| {
-                u.caps = u.caps.take().map(|caps| {
-                    let aspects = caps.aspects.without(kind);
-                    Arc::new(Caps { aspects, ..(*caps).clone() })
-                });
-            });
-        }
-        job.faults.insert(unit.clone(), fault);
-    }
-
-    async fn read_failed(&mut self, class: Class, mut job: Box<ReadJob>, fault: Fault) {
-        // `open` has recorded its own failure; a read records its own here.
-        if self.opened {
-            self.failed(&fault);
-        }
-        job.attempts += 1;
-        let admitted = self.refused.is_none() && matches!(self.breaker.verdict(clock::now()), Verdict::Closed);
-        if fault.read_may_retry() && job.attempts <= self.config.policy.pace.retries && admitted {
-            if job.attempts > 1 {
-                // Once may be a lost packet; twice may be a session that the device has forgotten.
-                self.close().await;
-            }
-            job.restart();
-            self.queue.push_front(class, Item::Read(job));
-            return;
-        }
-        if fault.blames_endpoint() {
-            self.close().await;
-        }
-        self.read_failed_for_good(job, &fault);
-    }
-
-    fn read_failed_for_good(&mut self, mut job: Box<ReadJob>, fault: &Fault) {
-        if job.aspect == Aspect::Power {
-            self.looks.failed(None, fault);
-        }
-        if job.look {
-            self.looks.looked(clock::now());
-        }
-        if matches!(fault, Fault::Unsupported(_)) && job.aspect.kind() != AspectKind::Power {
-            for unit in job.units.clone() {
-                self.unit_failed(&mut job, &unit, fault.clone());
-            }
-        }
-        job.answer(Some(fault));
-    }
-
-    /// Writes a fact on the board.
-    fn learn(&mut self, unit: &Unit, fact: Fact, began: Instant) {
-        let state = match fact {
-            Fact::Power(state) => state,
-            other => {
-                self.state.change(unit, |u| match other {
-                    Fact::Caps(caps, name) => {
-                        u.caps = Some(Arc::new(caps));
-                        u.name = name.map(Arc::from).or(u.name.take());
-                    }
-                    Fact::Boot(boot) => u.boot = Some(Seen::read(boot)),
-                    Fact::Sensors(readings) => u.sensors = Some(Seen::read(Arc::new(readings))),
-                    Fact::Inventory(inventory) => u.inventory = Some(Seen::read(Arc::from(inventory))),
-                    Fact::Log(entries) => u.log = Some(Seen::read(Arc::new(entries))),
-                    Fact::Indicator(led) => u.indicator = Some(Seen::read(led)),
-                    Fact::Power(_) | Fact::Raw(_) => {}
-                });
-                return;
-            }
-        };
-        let now = clock::now();
-        let old = self.state.change(unit, |u| {
-            let old = u.power.replace(Seen::read(state));
-            u.fault = None;
-            u.off_since = match state {
-                PowerState::Off => u.off_since.or(Some(now)),
-                // On its way off: the off-time starts when it is off.
-                PowerState::PoweringOff | PowerState::On | PowerState::PoweringOn => None,
-            };
-            old
-        });
-        self.looks.saw(unit, began, state);
-        let old = old.filter(|o| o.origin == Origin::Read).map(|o| o.value);
-        if old != Some(state) {
-            self.tell(Observed::Power { endpoint: self.config.id.clone(), unit: unit.clone(), old, new: state });
         }
     }
 
@@ -713,12 +460,6 @@ impl Worker {
     fn tell(&self, what: Observed) {
         // The fleet is gone only when the program ends.
         self.observer.send(what).ok();
-    }
-}
-
-fn answer_all(jobs: Vec<ActJob>, fault: &Fault) {
-    for job in jobs {
-        job.reply.send(Err(fault.clone())).ok(); // an operation that was cancelled
     }
 }
 
