@@ -19,6 +19,10 @@ const UNCERTAIN_RETRIES: u32 = 2;
 /// A unit that can't be proven otherwise gets this long to show what an uncertain command did.
 const DEFAULT_WINDOW: Duration = Duration::from_secs(10);
 
+/// After a crash a relay that may be moving gets this long before the command is given again: on and off can be said
+/// twice, they only cost time.
+const RECOVERY_WINDOW: Duration = Duration::from_secs(15);
+
 /// A command waits at most that long in its endpoint's queue.
 const QUEUE_PATIENCE: Duration = Duration::from_mins(2);
 
@@ -34,7 +38,7 @@ impl Run {
         };
         if self.recovering {
             // The crash may have cut us after the command: a slow relay gets its time before it is asked again.
-            if worker.expect(&unit.unit, on, window).await.is_ok() {
+            if worker.expect(&unit.unit, on, window.min(RECOVERY_WINDOW)).await.is_ok() {
                 return Ok(());
             }
         }
