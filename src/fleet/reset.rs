@@ -97,7 +97,9 @@ async fn wait(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, op: &Arc<Operation>) -
     if let Ok(result) = ended {
         return result.map(|()| Outcome::Done);
     }
-    let slow = entry.config.load().controller_ready > SLOW_CONTROLLER;
+    // Ironic asks again after a conflict, but only when it wants the node on.
+    let starts = matches!(op.reset, ResetType::On | ResetType::ForceOn);
+    let slow = starts && entry.config.load().controller_ready > SLOW_CONTROLLER;
     if *op.step() == *Step::Controller.as_str() && slow {
         return Err(OpError::ControllerBooting { target: entry.id.to_string(), retry_after: BOOTING_RETRY });
     }

@@ -71,7 +71,7 @@ Log in as {user}; the password is in {password}. Three things to try:
 
   curl --cacert {ca} -u \"{user}:$(cat {password})\" {url}{system}
 
-  redfishtool -r {host} -u {user} -p \"$(cat {password})\" Systems -I {node} reset On
+  redfishtool -S Always -r {host} -u {user} -p \"$(cat {password})\" Systems -I {node} reset On
 
   python3 - <<'END'
   import sushy
