@@ -158,6 +158,15 @@ pub(super) fn read(
         groups: groups(cx, &s),
         facts,
     };
+    // Said plainly, because a switch that does nothing is worse than none.
+    for (key, set, what) in [
+        ("restore", node.restore != Restore::Device, "no restore policy is carried out yet"),
+        ("console", node.console.is_some(), "no console is served yet"),
+    ] {
+        if set {
+            cx.p.warn(s.at(key), s.key(key), what, "leave the key out, or keep it for a later version");
+        }
+    }
     Some(Draft {
         node,
         at: named.at,
