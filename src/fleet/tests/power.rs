@@ -202,7 +202,7 @@ async fn force_off_ends_a_shutdown_that_is_ignored() {
 async fn what_a_controller_said_before_the_mains_were_cut_is_not_shown() {
     let (pdu, bmc) = (Device::pdu("pdu", 1), Device::bmc("bmc"));
     bmc.state().mains = Some((pdu.clone(), crate::model::Unit::outlet(1)));
-    bmc.state().boot_delay = Duration::from_secs(60);
+    bmc.state().boot_delay = Duration::from_mins(1);
     pdu.set("1", true);
     let rig = Rig::new(config(&[&pdu, &bmc], vec![node("n1", Some("bmc"), &["pdu/1"])])).await;
     seconds(70).await;
