@@ -140,32 +140,39 @@ impl Rack {
         Part { name: format!("bmc-{number:0width$}"), address, device: self.bmcs.add(address, config) }
     }
 
+    /// The n-th PDU (from 0), with all its outlets off.
+    fn pdu(&self, index: u32, args: &DemoArgs) -> Part<SimPdu> {
+        let options = PduOptions {
+            // All three families that APC's agents speak are in the rack.
+            family: match index % 3 {
+                0 => SimFamily::Rpdu2,
+                1 => SimFamily::Rpdu,
+                _ => SimFamily::MasterSwitch,
+            },
+            outlets: OUTLETS,
+            relay_delay: args.relay_delay,
+            community: self.community.expose().to_owned(),
+            write_community: self.community.expose().to_owned(),
+            on: false,
+            seed: u64::from(index) + 1,
+            serial: format!("SIM{:06}", index + 1),
+        };
+        let (device, address) = (SimPdu::new(options), address(32, index));
+        self.agents.add(address, device.clone());
+        Part { name: format!("pdu-{:02}", index + 1), address, device }
+    }
+
     /// The n-th outlet that feeds something; a new PDU when the last is full.
     fn outlet(&mut self, fed: u32, kind: Kind, args: &DemoArgs) -> (Part<SimPdu>, u32) {
         let (index, outlet) = ((fed - 1) / OUTLETS, (fed - 1) % OUTLETS + 1);
-        if outlet == 1 {
-            let options = PduOptions {
-                // All three families that APC's agents speak are in the rack.
-                family: match index % 3 {
-                    0 => SimFamily::Rpdu2,
-                    1 => SimFamily::Rpdu,
-                    _ => SimFamily::MasterSwitch,
-                },
-                outlets: OUTLETS,
-                relay_delay: args.relay_delay,
-                community: self.community.expose().to_owned(),
-                write_community: self.community.expose().to_owned(),
-                on: false,
-                seed: u64::from(index) + 1,
-                serial: format!("SIM{:06}", index + 1),
-            };
-            let (device, address) = (SimPdu::new(options), address(32, index));
-            self.agents.add(address, device.clone());
-            self.pdus.push(Part { name: format!("pdu-{:02}", index + 1), address, device });
-        }
-        let pdu = self.pdus.last().cloned();
-        // A PDU was pushed for outlet 1, and outlets are counted up from there.
-        let pdu = pdu.unwrap_or_else(|| unreachable!("an outlet without a PDU"));
+        let pdu = match self.pdus.last() {
+            Some(pdu) if outlet != 1 => pdu.clone(),
+            _ => {
+                let pdu = self.pdu(index, args);
+                self.pdus.push(pdu.clone());
+                pdu
+            }
+        };
         if kind == Kind::Mixed {
             pdu.device.press(outlet, true); // its BMC is alive, its host is off
         }
