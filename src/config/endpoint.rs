@@ -199,6 +199,7 @@ fn policy(cx: &mut Cx<'_>, s: &Section<'_>, setup: Option<&dyn Setup>) -> Endpoi
     set!(policy.probe_at_start, s.flag(p, sources, "probe_at_start"));
     set!(policy.observe_only, s.flag(p, sources, "observe_only"));
     policy.rate = s.float(p, sources, "rate", 10_000.0);
+    policy.starts_per_second = s.float(p, sources, "starts_per_second", 10_000.0);
     set!(policy.breaker_failures, s.int(p, sources, "breaker_failures", 1..=1_000));
     set!(policy.breaker_cool_down, s.duration(p, "breaker_cool_down", tenth..=HOUR));
     set!(policy.credentials_retry, s.duration(p, "credentials_retry", Duration::from_secs(1)..=DAY * 7));

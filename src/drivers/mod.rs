@@ -36,6 +36,11 @@ pub trait Driver: Send {
 
     /// Ends the session on the device (Close Session, log out). Never fails, bounded in time.
     async fn close(&mut self);
+
+    /// How long the device had been up when it was last opened, if it told: what a loss of mains is known by.
+    fn up(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// What a driver suggests to the worker for its kind of device; each can be overridden per endpoint.

@@ -21,6 +21,9 @@ const CONTROLLER_EVERY: Duration = Duration::from_secs(1);
 /// that Ironic retries, instead of a task that it never reads.
 pub const SLOW_CONTROLLER: Duration = Duration::from_secs(45);
 
+/// What is sent once waits at most that long for its turn.
+const ONCE_PATIENCE: Duration = Duration::from_secs(30);
+
 /// A host may need that long from a cycle command until it is on again.
 const CYCLE_WINDOW: Duration = Duration::from_secs(15);
 
@@ -39,6 +42,7 @@ impl Run {
         if self.op.reset != crate::model::ResetType::ForceOff && matches!(self.look(&host).await, Ok(false)) {
             return Ok(());
         }
+        self.has_cut = true;
         self.switch(&host, false, Step::HostOff.as_str()).await
     }
 
@@ -49,7 +53,7 @@ impl Run {
             self.start_sent = true;
             return Ok(());
         }
-        Inner::admit_start(&self.node)?;
+        self.admit_start().await?;
         self.switch(&host, true, Step::HostOn.as_str()).await
     }
 
@@ -80,6 +84,7 @@ impl Run {
         if self.recovering && matches!(self.look(&host).await, Ok(false)) {
             return Ok(());
         }
+        self.has_cut = true;
         match self.once(&host, &worker, PowerAct::Soft, Step::SoftOff).await {
             Err(OpError::Uncertain { .. }) => self.once(&host, &worker, PowerAct::Soft, Step::SoftOff).await?,
             result => result?,
@@ -142,9 +147,12 @@ impl Run {
         self.fleet.may_write(worker, host, step.as_str())?;
         let starts = matches!(act, PowerAct::Reset | PowerAct::Cycle { .. });
         if starts {
-            Inner::admit_start(&self.node)?;
+            self.admit_start().await?;
         }
-        let sent = worker.act(&host.unit, Act::Power(act), clock::now() + Duration::from_secs(30)).await;
+        let sent = match self.submit(worker, host, Act::Power(act), ONCE_PATIENCE)? {
+            Ok(submitted) => submitted.accepted().await,
+            Err(fault) => Err(fault),
+        };
         crash::point(step.as_str(), "sent");
         match sent {
             Ok(_) => {

@@ -4,7 +4,9 @@
 mod boot;
 mod cost;
 mod lists;
+mod mains;
 mod power;
 mod recovery;
 mod rig;
+mod safety;
 mod trouble;

@@ -46,6 +46,8 @@ pub struct State {
     /// The unit's mains: dead without.
     pub mains: Option<(Device, Unit)>,
     pub boot_delay: Duration,
+    /// When it last started, if it tells.
+    pub started: Option<Instant>,
     mains_since: Option<Instant>,
     mains_offs: u32,
 }
@@ -82,6 +84,7 @@ impl Device {
             boot: None,
             mains: None,
             boot_delay: Duration::ZERO,
+            started: None,
             mains_since: None,
             mains_offs: 0,
         };
@@ -103,6 +106,19 @@ impl Device {
         let relay = state.relays.get_mut(unit).unwrap();
         settle(relay);
         (relay.ons, relay.offs, relay.on)
+    }
+
+    /// Its mains are lost, and come back: all its outlets are off then.
+    pub async fn lose_mains(&self, time: Duration) {
+        self.state().dead = true;
+        tokio::time::sleep(time).await;
+        let mut state = self.state();
+        state
+            .relays
+            .values_mut()
+            .for_each(|relay| *relay = Relay { ons: relay.ons, offs: relay.offs, ..Relay::default() });
+        state.started = Some(clock::now());
+        state.dead = false;
     }
 
     pub fn set(&self, unit: &str, on: bool) {
@@ -234,6 +250,10 @@ impl Driver for Device {
     }
 
     async fn close(&mut self) {}
+
+    fn up(&self) -> Option<Duration> {
+        self.state().started.map(|at| clock::now() - at)
+    }
 }
 
 impl State {

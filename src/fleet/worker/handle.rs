@@ -26,6 +26,17 @@ pub struct Unmet {
     pub fault: Option<Fault>,
 }
 
+/// An act in the queue. It is taken out when this is dropped before it was sent.
+#[derive(Debug)]
+pub struct Submitted(oneshot::Receiver<Result<Done, Fault>>);
+
+impl Submitted {
+    /// Waits until the device has accepted it.
+    pub async fn accepted(self) -> Result<Done, Fault> {
+        self.0.await.map_err(gone)?
+    }
+}
+
 /// The fleet's end of a worker. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct WorkerHandle {
@@ -53,9 +64,14 @@ impl WorkerHandle {
 
     /// Sends one act; returns when the device has accepted it. Not sent at all after `deadline`.
     pub async fn act(&self, unit: &Unit, act: Act, deadline: Instant) -> Result<Done, Fault> {
+        self.submit(unit, act, deadline)?.accepted().await
+    }
+
+    /// Puts one act into the queue, at once: acts are carried out in the order of these calls.
+    pub fn submit(&self, unit: &Unit, act: Act, deadline: Instant) -> Result<Submitted, Fault> {
         let (reply, answer) = oneshot::channel();
         self.send(Msg::Act(ActJob { unit: unit.clone(), act, attempts: 0, deadline, reply }))?;
-        answer.await.map_err(gone)?
+        Ok(Submitted(answer))
     }
 
     /// Reads now (or joins an equal read that waits or runs); the result is on the board. `Err` of `Unreachable`
