@@ -82,8 +82,11 @@ impl Clients {
         let now = world.now();
         for (n, request) in self.get().iter().enumerate().filter(|(_, r)| r.stage == Stage::Open) {
             // Who was cut by the death of the service is back soon; who comes later comes later.
-            let first =
-                if request.sent.is_empty() { request.at.saturating_sub(now) } else { world.get().between(100, 1500) };
+            let first = if request.sent.is_empty() {
+                request.at.saturating_sub(now)
+            } else {
+                world.get().dice(&format!("client {n}")).between(100, 1500)
+            };
             let (clients, world, fleet) = (self.clone(), world.clone(), fleet.clone());
             tokio::spawn(async move {
                 tokio::time::sleep(first).await;
@@ -96,8 +99,9 @@ impl Clients {
         loop {
             let (cut, lost, twice) = {
                 let mut world = world.get();
-                let cut = if world.chance(25) { world.between(0, 12_000) } else { Duration::from_secs(60) };
-                (cut, world.chance(10), world.chance(8))
+                let dice = world.dice(&format!("client {n}"));
+                let cut = if dice.chance(25) { dice.between(0, 12_000) } else { Duration::from_secs(60) };
+                (cut, dice.chance(10), dice.chance(8))
             };
             let send = self.attempt(world, fleet, n);
             let end = if twice {
@@ -122,7 +126,7 @@ impl Clients {
                 self.get()[n].stage = stage;
                 return;
             }
-            let pause = world.get().between(200, 2500);
+            let pause = world.get().dice(&format!("client {n}")).between(200, 2500);
             tokio::time::sleep(pause).await;
         }
     }

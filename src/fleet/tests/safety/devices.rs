@@ -55,13 +55,14 @@ impl Device {
             let units = self.units();
             let first = self.unit(&units[0]);
             let mut world = self.world.get();
-            let odds = world.odds;
-            let trip = if world.chance(odds.slow) { world.between(50, 900) } else { Duration::from_millis(2) };
-            let fate = if !world.answers(&first) || world.chance(odds.lose_request) {
+            let (odds, answers) = (world.odds, world.answers(&first));
+            let dice = world.dice(self.id);
+            let trip = if dice.chance(odds.slow) { dice.between(50, 900) } else { Duration::from_millis(2) };
+            let fate = if !answers || dice.chance(odds.lose_request) {
                 Fate::RequestLost
-            } else if world.chance(odds.busy) {
+            } else if dice.chance(odds.busy) {
                 Fate::Busy
-            } else if world.chance(odds.lose_answer) {
+            } else if dice.chance(odds.lose_answer) {
                 Fate::AnswerLost
             } else {
                 Fate::Answered

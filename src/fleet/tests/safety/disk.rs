@@ -111,7 +111,7 @@ impl Store for Disk {
         if death == Some(true) {
             self.world.die().await;
         }
-        let pause = self.world.get().between(1, 8);
+        let pause = self.world.get().dice(key).between(1, 8);
         tokio::time::sleep(pause).await;
         Ok(revision)
     }
@@ -132,7 +132,7 @@ impl Store for Disk {
         if death == Some(true) {
             self.world.die().await;
         }
-        let pause = self.world.get().between(1, 8);
+        let pause = self.world.get().dice(key).between(1, 8);
         tokio::time::sleep(pause).await;
         Ok(())
     }

@@ -56,18 +56,20 @@ fn unit(text: &str) -> Ref {
 fn plan(seed: u64) -> Plan {
     let world = Shared::new(seed);
     let mut w = world.get();
-    let calm = w.chance(30);
+    // Taken out, so that the world can be changed while they are thrown.
+    let mut d = w.dice("plan").taken();
+    let calm = d.chance(30);
     if !calm {
         w.odds = Odds { lose_request: 6, lose_answer: 6, slow: 15, busy: 3 };
     }
-    let relay = w.between(0, 6_000);
-    let batch = if w.chance(50) { 8 } else { 1 };
-    let boots = w.between(2_000, 20_000);
+    let relay = d.between(0, 6_000);
+    let batch = if d.chance(50) { 8 } else { 1 };
+    let boots = d.between(2_000, 20_000);
     let mut members = Vec::new();
     for (id, pdu) in [("n1", 1), ("n2", 2), ("n3", 3)] {
-        let on = w.chance(60);
+        let on = d.chance(60);
         let feed = unit(&format!("pdu/{pdu}"));
-        let (host, feeds) = match w.rng_kind() {
+        let (host, feeds) = match d.pick(4) {
             0 => (None, vec![feed]),
             1 => (None, vec![feed, unit(&format!("pdv/{pdu}"))]),
             2 => (Some(unit(&format!("bmc{pdu}/host"))), vec![]),
@@ -85,11 +87,11 @@ fn plan(seed: u64) -> Plan {
     // The last one is only watched: nothing of it may ever move.
     let mut requests = Vec::new();
     for member in &members[..2] {
-        let count = 1 + w.chance(70) as u32 + w.chance(50) as u32 + w.chance(30) as u32;
+        let count = 1 + d.chance(70) as u32 + d.chance(50) as u32 + d.chance(30) as u32;
         for n in 0..count {
-            let at = w.between(0, BUSY / 2);
-            let who = ["ironic", "operator", "lab"][w.pick(3)];
-            let want = match w.pick(12) {
+            let at = d.between(0, BUSY / 2);
+            let who = ["ironic", "operator", "lab"][d.pick(3)];
+            let want = match d.pick(12) {
                 0 | 1 => Want::Reset(ResetType::On),
                 2..=4 => Want::Reset(ResetType::ForceOff),
                 5..=7 => Want::Reset(ResetType::ForceRestart),
@@ -98,15 +100,15 @@ fn plan(seed: u64) -> Plan {
                 10 | 11 => Want::Pxe,
                 _ => Want::Reset(ResetType::ForceRestart),
             };
-            let by_outlet = member.host.is_none() && matches!(want, Want::Reset(_)) && w.chance(15);
+            let by_outlet = member.host.is_none() && matches!(want, Want::Reset(_)) && d.chance(15);
             let layer = if by_outlet {
-                let which = w.pick(member.feeds.len());
+                let which = d.pick(member.feeds.len());
                 Layer::Unit(member.feeds[which].clone())
             } else {
                 Layer::Effective
             };
             // Some follow at once, as MAAS does; some come when it suits them.
-            let at = if n > 0 && w.chance(30) {
+            let at = if n > 0 && d.chance(30) {
                 requests.last().map_or(at, |r: &Request| r.at) + Duration::from_millis(5)
             } else {
                 at
@@ -115,36 +117,25 @@ fn plan(seed: u64) -> Plan {
         }
     }
     let mut deaths = Vec::new();
-    for _ in 0..w.pick(4) {
-        let happens = w.chance(50);
-        let nth = u32::try_from(w.pick(8)).unwrap();
-        deaths.push(match w.pick(3) {
-            0 => Death::At(w.between(100, BUSY)),
+    for _ in 0..d.pick(4) {
+        let happens = d.chance(50);
+        let nth = u32::try_from(d.pick(8)).unwrap();
+        deaths.push(match d.pick(3) {
+            0 => Death::At(d.between(100, BUSY)),
             1 => Death::Write(nth, happens),
             _ => Death::Act(nth, happens),
         });
     }
-    if !calm && w.chance(30) {
-        let from = w.between(0, BUSY);
-        let to = from + w.between(500, 20_000);
-        let which = ["pdu", "pdv", "bmc1", "bmc2"][w.pick(4)].to_owned();
+    if !calm && d.chance(30) {
+        let from = d.between(0, BUSY);
+        let to = from + d.between(500, 20_000);
+        let which = ["pdu", "pdv", "bmc1", "bmc2"][d.pick(4)].to_owned();
         w.dark.push((which, from, to));
     }
-    let budget = w.chance(20).then_some(2.0);
+    let budget = d.chance(20).then_some(2.0);
     drop(w);
     let config = config(&world, &members, batch, budget);
     Plan { world, config: Arc::new(config), members, clients: Clients::new(requests), deaths }
-}
-
-impl world::World {
-    fn pick(&mut self, n: usize) -> usize {
-        let most = u64::try_from(n).unwrap() - 1;
-        usize::try_from(self.between(0, most).as_millis()).unwrap()
-    }
-
-    fn rng_kind(&mut self) -> usize {
-        self.pick(4)
-    }
 }
 
 fn config(world: &Shared, members: &[Member], batch: u16, budget: Option<f64>) -> Config {
@@ -221,7 +212,7 @@ fn run(seed: u64) -> Verdict {
             // On this runtime's clock, which ends with it.
             let mut w = world.get();
             w.note(Happened::Died);
-            let pause = w.between(100, 3_000);
+            let pause = w.dice("death").between(100, 3_000);
             w.end(pause);
             words
         });
@@ -303,7 +294,10 @@ fn number(name: &str) -> Option<u64> {
 
 fn fingerprint(verdict: &Verdict) -> u64 {
     let mut hasher = DefaultHasher::new();
-    format!("{:?}", verdict.trace).hash(&mut hasher);
+    // What happens at one moment has no order.
+    let mut trace: Vec<_> = verdict.trace.iter().map(|(at, what)| (*at, format!("{what:?}"))).collect();
+    trace.sort();
+    trace.hash(&mut hasher);
     hasher.finish()
 }
 

@@ -1,10 +1,12 @@
 //! What outlives rackfish: time, devices with relays and controllers, and all that happened to them.
 //!
 //! Times are durations since the schedule's beginning; each life of rackfish has a runtime, and so a clock, of its
-//! own. What the world decides by chance it takes from the schedule's seed.
+//! own. What is decided by chance comes from the schedule's seed; each device, each client and the disk throws dice of
+//! its own, so that the order of what happens at one moment, which is not ours, changes nothing.
 
 use std::{
     collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
@@ -23,6 +25,31 @@ pub struct Odds {
     pub lose_answer: u32,
     pub slow: u32,
     pub busy: u32,
+}
+
+/// What somebody decides by.
+#[derive(Debug)]
+pub struct Dice(StdRng);
+
+impl Dice {
+    pub fn chance(&mut self, percent: u32) -> bool {
+        percent > 0 && self.0.random_range(0..100) < percent
+    }
+
+    /// Milliseconds.
+    pub fn between(&mut self, from: u64, to: u64) -> Duration {
+        Duration::from_millis(self.0.random_range(from..=to))
+    }
+
+    /// The same dice, elsewhere.
+    pub fn taken(&self) -> Self {
+        Self(self.0.clone())
+    }
+
+    /// One of `n`, from 0.
+    pub fn pick(&mut self, n: usize) -> usize {
+        self.0.random_range(0..n)
+    }
 }
 
 /// When rackfish dies next.
@@ -64,7 +91,8 @@ pub enum Happened {
 }
 
 pub struct World {
-    pub rng: StdRng,
+    seed: u64,
+    dice: BTreeMap<String, Dice>,
     pub odds: Odds,
     /// Nothing answers between these times.
     pub dark: Vec<(String, Duration, Duration)>,
@@ -83,7 +111,8 @@ pub struct Shared(Arc<Mutex<World>>);
 impl Shared {
     pub fn new(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(World {
-            rng: StdRng::seed_from_u64(seed),
+            seed,
+            dice: BTreeMap::new(),
             odds: Odds::default(),
             dark: Vec::new(),
             relays: BTreeMap::new(),
@@ -128,12 +157,12 @@ impl World {
         self.life = None;
     }
 
-    pub fn chance(&mut self, percent: u32) -> bool {
-        percent > 0 && self.rng.random_range(0..100) < percent
-    }
-
-    pub fn between(&mut self, from: u64, to: u64) -> Duration {
-        Duration::from_millis(self.rng.random_range(from..=to))
+    /// The dice of somebody.
+    pub fn dice(&mut self, whose: &str) -> &mut Dice {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, whose).hash(&mut hasher);
+        let seed = hasher.finish();
+        self.dice.entry(whose.to_owned()).or_insert_with(|| Dice(StdRng::seed_from_u64(seed)))
     }
 
     pub fn note(&mut self, what: Happened) {
