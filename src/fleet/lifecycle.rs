@@ -98,7 +98,8 @@ impl Fleet {
             runtime: tokio::runtime::Handle::current(),
             running: tokio_util::task::TaskTracker::new(),
             stopping: tokio_util::sync::CancellationToken::new(),
-            operations: AtomicU64::new(0),
+            // Not from 0: with a clock that was set back, or two starts within a second, ids would come again.
+            operations: AtomicU64::new(u64::from(rand::random::<u32>())),
         });
         for node in config.nodes.values() {
             inner.add_node(node, &stored);
