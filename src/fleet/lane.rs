@@ -154,6 +154,14 @@ impl Lane {
         }
     }
 
+    /// Whether an operation that starts the node ended well less than `within` ago: what is seen to start then was
+    /// started by it, however late the sight of it comes.
+    pub fn has_just_started(&self, now: Instant, within: Duration) -> bool {
+        self.last
+            .as_ref()
+            .is_some_and(|(op, ended)| op.reset.may_start() && now.saturating_duration_since(*ended) < within)
+    }
+
     /// Something else was done to the node: an equal reset from now on is a new one.
     pub fn forget(&mut self) {
         self.last = None;
@@ -190,6 +198,21 @@ mod tests {
         let again = op(ResetType::ForceRestart, "ironic");
         assert!(matches!(lane.submit(Arc::clone(&again), now + WINDOW / 2, WINDOW), Admission::JustDone));
         assert!(matches!(lane.submit(again, now + WINDOW, WINDOW), Admission::Queued(_, true)));
+    }
+
+    #[test]
+    fn a_start_is_known_for_a_while() {
+        let (mut lane, now) = (Lane::default(), Instant::now());
+        for (reset, well, known) in
+            [(ResetType::On, true, true), (ResetType::ForceOff, true, false), (ResetType::On, false, false)]
+        {
+            lane.submit(op(reset, "a"), now, Duration::ZERO);
+            lane.next().unwrap();
+            assert!(!lane.has_just_started(now, WINDOW), "not before it has ended");
+            lane.ended(well, now);
+            assert_eq!(lane.has_just_started(now, WINDOW), known, "{reset} {well}");
+            assert!(!lane.has_just_started(now + WINDOW, WINDOW));
+        }
     }
 
     #[test]
