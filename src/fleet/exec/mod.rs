@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     config,
-    model::{Ref, ResetType},
+    model::{Fault, Ref, ResetType},
 };
 
 /// Longest a live read may take that an operation begins with: a few time-outs of a lossy network.
@@ -127,7 +127,7 @@ impl Run {
             .await
             .map_err(|fault| Inner::endpoint_error(unit, fault))?;
         worker.state.unit(&unit.unit, |u| u.power.as_ref().map(|p| p.value.is_on())).ok_or_else(|| {
-            Inner::endpoint_error(unit, crate::model::Fault::Garbage("it told no power state".to_owned()))
+            Inner::endpoint_error(unit, Fault::Garbage("it told no power state".to_owned()))
         })
     }
 
@@ -187,6 +187,13 @@ impl Run {
             if result.is_err() {
                 break;
             }
+        }
+        // The endpoints were taken away from under it: what is left to do is the next start's, and the journal says what.
+        if let Err(OpError::Endpoint { fault, .. } | OpError::Uncertain { fault, .. }) = &result
+            && matches!(fault, Fault::NotSent(_))
+            && self.fleet.stopping.is_cancelled()
+        {
+            return Err(OpError::Stopping);
         }
         self.settle_override(result.is_ok()).await;
         if journalled && let Err(error) = journal::ended(&*self.fleet.store, &self.node.id).await {
