@@ -68,12 +68,14 @@ fn step_of(entry: &Entry) -> &'static str {
 }
 
 /// Whether the rest of an operation is still what its client wants. After its deadline a machine that runs is left
-/// alone; one that we may have left off is started all the same.
+/// alone (`exec::Run::resume` looks); one that we may have left off is started all the same.
 fn finishable(entry: &Entry) -> Result<(), &'static str> {
     if clock::wall() <= entry.deadline {
         return Ok(());
     }
-    let begun = entry.at > 0 || matches!(entry.steps.first(), Some(Step::SupplyOn | Step::HostOn));
+    // The first step may have been made, too.
+    let switches = |step: &Step| !matches!(step, Step::Boot | Step::Controller);
+    let begun = entry.at > 0 || entry.steps.first().is_some_and(switches);
     let ends_on = entry.reset.may_start();
     if ends_on && begun { Ok(()) } else { Err("its deadline has passed and it had not begun to switch") }
 }

@@ -87,6 +87,15 @@ impl Run {
 
     /// From the step at which a crash has cut it.
     pub async fn resume(mut self, entry: journal::Entry) -> Result<(), OpError> {
+        // Long after its time a machine that still runs was not touched, and is left alone.
+        if entry.at == 0 && clock::wall() > entry.deadline {
+            let runs = self.runs().await;
+            if !matches!(runs, Ok(false)) {
+                journal::ended(&*self.fleet.store, &self.node.id).await.map_err(|e| OpError::Store(e.to_string()))?;
+                let by = "its deadline, which passed while rackfish was not running".to_owned();
+                return runs.and(Err(OpError::Cancelled { by }));
+            }
+        }
         self.recovering = true;
         self.supplied_now = entry.steps.get(..=entry.at).is_some_and(|s| s.contains(&Step::SupplyOn));
         self.go(entry).await
@@ -144,6 +153,15 @@ impl Run {
         match trouble {
             Some(error) => Err(error),
             None => Ok(self.config.feeds.is_empty()),
+        }
+    }
+
+    /// Whether the node has mains and runs, from a live look.
+    async fn runs(&self) -> Result<bool, OpError> {
+        match &self.config.host {
+            _ if !self.supplied().await? => Ok(false),
+            Some(host) => self.look(host).await,
+            None => Ok(true),
         }
     }
 

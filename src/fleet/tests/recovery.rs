@@ -63,6 +63,9 @@ async fn long_after_its_deadline_a_running_machine_is_left_alone_and_a_dark_one_
     assert_eq!(pdu.relay("1"), (0, 0, true));
     let (pdu, _rig) = resumed(false, 2, true).await;
     assert_eq!(pdu.relay("1"), (1, 0, true), "no node is left off because we died");
+    let (pdu, rig) = resumed(false, 0, true).await;
+    assert_eq!(pdu.relay("1"), (1, 0, true), "the off of the first step was made");
+    assert!(store::read_all::<Entry>(&*rig.store, Kind::Operation).await.unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
