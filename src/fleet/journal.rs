@@ -62,9 +62,13 @@ pub async fn intend(store: &dyn Store, node: &NodeId, entry: &Entry) -> Result<(
     crate::store::write(store, Kind::Operation, node.as_str(), Expect::Any, entry, Safety::PowerLoss).await.map(|_| ())
 }
 
-/// The operation has ended. Losing this costs a look at the state after the next start, nothing else.
+/// The operation has ended. A disk that does not take that now gets it as soon as it does: an entry that stayed would
+/// have the next start do everything once more.
 pub async fn ended(store: &dyn Store, node: &NodeId) -> Result<(), StoreError> {
-    store.delete(Kind::Operation, node.as_str(), Expect::Any, Safety::PowerLoss).await
+    let key = node.as_str();
+    let Err(error) = store.delete(Kind::Operation, key, Expect::Any, Safety::PowerLoss).await else { return Ok(()) };
+    tracing::error!(%node, %error, "the end of an operation is kept in memory until it can be stored");
+    store.delete(Kind::Operation, key, Expect::Any, Safety::Behind).await
 }
 
 /// What was under way when the process ended.

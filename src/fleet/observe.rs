@@ -79,7 +79,7 @@ async fn node_changed(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, known: bool, _
         let mut boot = (*entry.boot()).clone();
         let armed = boot.once.is_some();
         boot.started(None, clock::wall());
-        if let Err(error) = fleet.store_boot(entry, boot).await {
+        if let Err(error) = fleet.note_boot(entry, boot).await {
             tracing::error!(node = %entry.id, %error, "the boot override could not be stored");
         } else if armed {
             let what = What::Boot { node: entry.id.clone(), text: "used by a start from outside".to_owned() };

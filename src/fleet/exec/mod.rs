@@ -135,9 +135,10 @@ impl Run {
             .read(crate::model::Aspect::Power, &unit.unit, FIRST_LOOK)
             .await
             .map_err(|fault| Inner::endpoint_error(unit, fault))?;
-        worker.state.unit(&unit.unit, |u| u.power.as_ref().map(|p| p.value.is_on())).ok_or_else(|| {
-            Inner::endpoint_error(unit, Fault::Garbage("it told no power state".to_owned()))
-        })
+        worker
+            .state
+            .unit(&unit.unit, |u| u.power.as_ref().map(|p| p.value.is_on()))
+            .ok_or_else(|| Inner::endpoint_error(unit, Fault::Garbage("it told no power state".to_owned())))
     }
 
     /// Whether any feed is on; true for a node without feeds.
@@ -194,15 +195,25 @@ impl Run {
                 && !self.recovering
                 && let Err(error) = journal::intend(&*self.fleet.store, &self.node.id, &entry).await
             {
-                result = Err(OpError::Store(error.to_string()));
-                break;
+                // What has not begun does not begin. But a node that is off because of this operation is not left so:
+                // the journal still holds an earlier step, which would cost one more cycle if we died now as well.
+                if !(self.op.reset.may_start() && Self::has_cut(&entry)) {
+                    result = Err(OpError::Store(error.to_string()));
+                    break;
+                }
+                tracing::error!(node = %self.node.id, op = %entry.reset, %error, "going on without the journal");
             }
             self.op.at(step.as_str());
             crash::point(step.as_str(), "intent");
             result = self.step(step).await;
             self.recovering = false;
             crash::point(step.as_str(), "done");
-            if result.is_err() {
+            if let Err(error) = &mut result {
+                if let OpError::Store(cause) = error
+                    && Self::has_cut(&entry)
+                {
+                    cause.push_str("; the node had been switched off before and was not started");
+                }
                 break;
             }
         }
@@ -215,10 +226,16 @@ impl Run {
         }
         self.settle_override(result.is_ok()).await;
         if journalled && let Err(error) = journal::ended(&*self.fleet.store, &self.node.id).await {
-            // The operation is over all the same; the next start will find it and see that nothing is left to do.
+            // The operation is over all the same.
             tracing::error!(node = %self.node.id, %error, "the end of an operation could not be stored");
         }
         result
+    }
+
+    /// Whether a step before the present one has taken the node's power.
+    fn has_cut(entry: &journal::Entry) -> bool {
+        let cuts = |step: &Step| matches!(step, Step::SoftOff | Step::HostOff | Step::SupplyOff);
+        entry.steps.iter().take(entry.at).any(cuts)
     }
 
     async fn step(&mut self, step: Step) -> Result<(), OpError> {
