@@ -1,6 +1,5 @@
 """One node, its devices as processes that outlive rackfish, and a rackfish that can be told where to die."""
 
-import json
 import os
 import re
 import subprocess
@@ -11,40 +10,11 @@ from pathlib import Path
 from lib import procs
 from lib.checks import Failure, until
 from lib.redfish import Client
+from lib.sims import Sim
 
 BIN = os.environ["RACKFISH_BIN"]
 START = 40.0  # seconds; several rigs start at once on two cores
 MAC = "52:54:00:00:0c:01"
-
-
-class Sim:
-    """A simulated device, steered by lines on its standard input."""
-
-    def __init__(self, log: Path, *options: str) -> None:
-        with log.open("w") as err:
-            self._child = subprocess.Popen([BIN, "sim", *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                           stderr=err, text=True, start_new_session=True)
-        self._lock = threading.Lock()
-        first = self._child.stdout.readline()
-        port = re.search(r"127\.0\.0\.1:(\d+)", first)
-        if not port:
-            raise RuntimeError(f"rackfish sim {options[0]} says {first!r}: {log.read_text()[-300:]}")
-        self.port = int(port[1])
-
-    def say(self, line: str) -> str:
-        """One line there, one line back."""
-        with self._lock:
-            self._child.stdin.write(line + "\n")
-            self._child.stdin.flush()
-            return self._child.stdout.readline().strip()
-
-    def stats(self) -> dict:
-        """Its counters."""
-        return json.loads(self.say("stats"))
-
-    def end(self) -> None:
-        """Ends it."""
-        procs.end(self._child)
 
 
 class Rig:

@@ -36,8 +36,10 @@ const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// Connections per worker.
 const MAX_CONNECTIONS: usize = 10_000;
-/// TLS handshakes under way per worker.
-const MAX_HANDSHAKES: usize = 256;
+/// TLS handshakes under way per worker: as many as connections. A worker whose handshakes are all taken takes no
+/// connection at all, so that a few hundred clients that connect and say nothing would shut everybody else out; and a
+/// handshake that waits costs no processor time.
+const MAX_HANDSHAKES: usize = MAX_CONNECTIONS;
 /// Connections waiting to be accepted.
 const BACKLOG: i32 = 1024;
 /// Requests under way get that long when the server stops: as long as an action's patience.

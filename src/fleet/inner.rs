@@ -201,6 +201,17 @@ impl Inner {
         Ok(())
     }
 
+    /// The same for what has happened already: a disk that does not take it now gets it as soon as it does.
+    pub async fn note_boot(&self, node: &NodeEntry, boot: Override) -> Result<(), OpError> {
+        let Err(error) = self.store_boot(node, boot.clone()).await else { return Ok(()) };
+        tracing::error!(node = %node.id, %error, "what became of the boot override is kept in memory");
+        crate::store::write(&*self.store, Kind::Override, node.id.as_str(), Expect::Any, &boot, Safety::Behind)
+            .await
+            .map_err(|e| OpError::Store(e.to_string()))?;
+        node.set_boot(boot);
+        Ok(())
+    }
+
     /// Tells everybody who listens; nobody listening is fine.
     pub fn emit(&self, what: What, who: Option<&Actor>) {
         let id = self.event_ids.fetch_add(1, Ordering::Relaxed) + 1;

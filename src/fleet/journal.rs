@@ -210,7 +210,14 @@ impl Journal<'_> {
         page.over = true;
         if let Some(mut entry) = page.entry.take() {
             entry.ended = Some(End { at: clock::wall(), how: How::of(result) });
-            self.write(&entry).await?;
+            // A disk that does not take it now gets it as soon as it does: an entry that stayed as it was would have the
+            // next start do everything once more.
+            if let Err(error) = self.write(&entry).await {
+                let node = self.node;
+                tracing::error!(%node, %error, "the end of an operation is kept in memory until it can be stored");
+                let kind = Kind::Operation;
+                crate::store::write(self.store, kind, node.as_str(), Expect::Any, &entry, Safety::Behind).await?;
+            }
         }
         if std::mem::take(&mut page.waits) {
             self.remove_waiting(&self.op.id, Safety::PowerLoss).await?;

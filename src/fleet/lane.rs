@@ -193,6 +193,13 @@ impl Lane {
         }
     }
 
+    /// Whether an operation that starts the node ended well less than `within` ago: what is seen to start then was
+    /// started by it, however late the sight of it comes.
+    pub fn has_just_started(&self, now: Instant, within: Duration) -> bool {
+        let near = |last: &Last| now.saturating_duration_since(last.at) < within;
+        self.last.as_ref().is_some_and(|last| last.op.reset.may_start() && last.result.is_ok() && near(last))
+    }
+
     /// An operation ended then, here or in the process before this one.
     pub fn remember(&mut self, op: Arc<Operation>, how: journal::How, at: Instant) {
         self.last = how.remembered().map(|result| Last { op, at, result });
@@ -248,6 +255,22 @@ mod tests {
         let again = op(ResetType::ForceRestart, "ironic");
         assert!(matches!(lane.submit(Arc::clone(&again), now + WINDOW / 2, WINDOW), Admission::JustDone(Ok(()))));
         assert!(matches!(lane.submit(again, now + WINDOW, WINDOW), Admission::Queued(_, true)));
+    }
+
+    #[test]
+    fn a_start_is_known_for_a_while() {
+        let (mut lane, now) = (Lane::default(), Instant::now());
+        for (reset, well, known) in
+            [(ResetType::On, true, true), (ResetType::ForceOff, true, false), (ResetType::On, false, false)]
+        {
+            lane.submit(op(reset, "a"), now, Duration::ZERO);
+            lane.next().unwrap();
+            assert!(!lane.has_just_started(now, WINDOW), "not before it has ended");
+            let end = if well { Ok(()) } else { Err(OpError::Stopping) };
+            lane.ended(&end, now);
+            assert_eq!(lane.has_just_started(now, WINDOW), known, "{reset} {well}");
+            assert!(!lane.has_just_started(now + WINDOW, WINDOW));
+        }
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub struct LastState {
     pub at: Option<OffsetDateTime>,
 }
 
+/// The end of an operation may overtake the sight of what it did, by a few writes to the store.
+const SIGHT: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Runs until the workers are gone.
 pub async fn run(fleet: Arc<Inner>, mut observed: mpsc::UnboundedReceiver<Observed>) {
     while let Some(what) = observed.recv().await {
@@ -66,22 +69,21 @@ async fn node_changed(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, known: bool, _
         return;
     }
     let origin = now.as_ref().map_or(Origin::Read, |p| p.origin);
-    let (op, who) = {
+    let (ours, who) = {
         let lane = entry.lane();
-        let op = lane.current().cloned();
-        let who = op.as_ref().map(|op| op.actor.clone());
-        (op, who)
+        let op = lane.current();
+        (op.is_some() || lane.has_just_started(clock::now(), SIGHT), op.map(|op| op.actor.clone()))
     };
     let what = What::Power { node: entry.id.clone(), old: before, new: state, origin };
     fleet.emit(what, who.as_ref());
     // A start that nobody asked us for: somebody pressed a button. It uses up what was armed.
     let started = known && before == Some(PowerState::Off) && state.is_some_and(PowerState::is_on);
-    if started && op.is_none() {
+    if started && !ours {
         let _writing = entry.writing.lock().await;
         let mut boot = (*entry.boot()).clone();
         let armed = boot.once.is_some();
         boot.started(None, clock::wall());
-        if let Err(error) = fleet.store_boot(entry, boot).await {
+        if let Err(error) = fleet.note_boot(entry, boot).await {
             tracing::error!(node = %entry.id, %error, "the boot override could not be stored");
         } else if armed {
             let what = What::Boot { node: entry.id.clone(), text: "used by a start from outside".to_owned() };

@@ -122,13 +122,15 @@ fn step_of(entry: &Entry) -> &'static str {
 }
 
 /// Whether the rest of an operation is still what its client wants. After its deadline a machine that runs is left
-/// alone; one that we may have left off is started all the same.
+/// alone (`exec::Run::resume` looks); one that we may have left off is started all the same.
 fn finishable(entry: &Entry) -> Result<Arc<Operation>, &'static str> {
     let op = operation(entry).ok_or("its layer is none that this version knows")?;
     if clock::wall() <= entry.deadline {
         return Ok(op);
     }
-    let begun = entry.at > 0 || matches!(entry.steps.first(), Some(Step::SupplyOn | Step::HostOn));
+    // The first step may have been made, too.
+    let switches = |step: &Step| !matches!(step, Step::Boot | Step::Controller);
+    let begun = entry.at > 0 || entry.steps.first().is_some_and(switches);
     let ends_on = entry.reset.may_start();
     if ends_on && begun { Ok(op) } else { Err("its deadline has passed and it had not begun to switch") }
 }

@@ -176,6 +176,10 @@ async fn finish(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, op: &Arc<Operation>,
     let what = What::Operation { target: entry.id.to_string(), op: op.reset.to_string(), error: error.clone() };
     fleet.emit(what, Some(&op.actor));
     entry.lane().ended(&result, clock::now());
+    // One that the next start takes up has not ended for those who ask later.
+    let goes_on = matches!(result, Err(OpError::Stopping));
     op.ending.send_replace(Some(result));
-    fleet.tasks.ended(&op.id, error).await;
+    if !goes_on {
+        fleet.tasks.ended(&op.id, error).await;
+    }
 }

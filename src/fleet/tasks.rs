@@ -54,7 +54,9 @@ impl Tasks {
 
     async fn keep(&self, task: TaskView) {
         self.all.insert(task.id.clone(), task.clone());
-        let written = crate::store::write(&*self.store, Kind::Task, &task.id, Expect::Any, &task, Safety::Behind).await;
+        // Its client was told where to ask: that has to hold after a kill too.
+        let written =
+            crate::store::write(&*self.store, Kind::Task, &task.id, Expect::Any, &task, Safety::PowerLoss).await;
         if let Err(error) = written {
             tracing::error!(task = task.id, %error, "a task could not be stored");
         }
@@ -101,4 +103,32 @@ impl Tasks {
 fn sees(who: &Actor, task: &TaskView) -> bool {
     *who.principal == *task.principal
         || (who.role == Role::Administrator && matches!(*who.scope, crate::model::Scope::All))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::store::SqliteStore;
+
+    /// The files of a store that is open, as a kill would leave them, opened.
+    async fn after_a_kill(dir: &std::path::Path) -> Tasks {
+        let copy = tempfile::tempdir().unwrap();
+        for name in ["rackfish.db", "rackfish.db-wal"] {
+            std::fs::copy(dir.join(name), copy.path().join(name)).unwrap();
+        }
+        Tasks::open(SqliteStore::open(copy.path()).unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_a_client_was_told_of_a_task_survives_a_kill() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(dir.path()).unwrap();
+        let who = Actor::internal("test");
+        let tasks = Tasks::open(store).await.unwrap();
+        tasks.begin("t", "On of n1".to_owned(), NodeId::new("n1").unwrap(), &who).await;
+        assert_eq!(after_a_kill(dir.path()).await.open_ids(), ["t"]);
+        tasks.ended("t", None).await;
+        assert!(after_a_kill(dir.path()).await.get(&who, "t").unwrap().ended.is_some());
+    }
 }

@@ -1,6 +1,9 @@
 //! A store that forgets: for tests and for anything that must not leave a trace. Same contract, no file.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
 use tokio::sync::broadcast;
@@ -16,12 +19,29 @@ use super::{
 pub struct MemoryStore {
     mirror: Mutex<Mirror>,
     changes: broadcast::Sender<Change>,
+    full: AtomicBool,
 }
 
 impl MemoryStore {
     /// An empty one.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { mirror: Mutex::new(Mirror::default()), changes: broadcast::channel(WATCH_BACKLOG).0 })
+        Arc::new(Self {
+            mirror: Mutex::new(Mirror::default()),
+            changes: broadcast::channel(WATCH_BACKLOG).0,
+            full: AtomicBool::new(false),
+        })
+    }
+
+    /// From now on it refuses safe writes, as a full disk makes the file do.
+    pub fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
+    }
+
+    fn room(&self, safety: Safety) -> Result<(), StoreError> {
+        if safety == Safety::PowerLoss && self.full.load(Ordering::Relaxed) {
+            return Err(StoreError::Io("no space left".to_owned()));
+        }
+        Ok(())
     }
 
     fn mirror(&self) -> MutexGuard<'_, Mirror> {
@@ -62,13 +82,15 @@ impl Store for MemoryStore {
         key: &str,
         expect: Expect,
         body: serde_json::Value,
-        _safety: Safety,
+        safety: Safety,
     ) -> Result<u64, StoreError> {
+        self.room(safety)?;
         let wish = Wish { kind, key: Arc::from(key), expect, body: Some(encode(kind, key, &body)?) };
         Ok(self.apply(&wish)?.unwrap_or(0))
     }
 
-    async fn delete(&self, kind: Kind, key: &str, expect: Expect, _safety: Safety) -> Result<(), StoreError> {
+    async fn delete(&self, kind: Kind, key: &str, expect: Expect, safety: Safety) -> Result<(), StoreError> {
+        self.room(safety)?;
         self.apply(&Wish { kind, key: Arc::from(key), expect, body: None }).map(drop)
     }
 

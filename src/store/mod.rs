@@ -5,14 +5,17 @@
 //! cluster store could take its place behind [`Store`].
 //!
 //! Rooms: [`SqliteStore`] is the embedded file (`sqlite` the handle, `writer` the one thread that writes, `schema` what
-//! is checked before the file is trusted, `lock` who may open it); [`MemoryStore`] keeps nothing and is for tests;
+//! is checked before the file is trusted, with `sum` for its rows and `log` for its log, `lock` who may open it);
+//! [`MemoryStore`] keeps nothing and is for tests;
 //! `mirror` is what both read from, and the one place that decides a compare-and-set.
 
 mod lock;
+mod log;
 mod memory;
 mod mirror;
 mod schema;
 mod sqlite;
+mod sum;
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -16,8 +16,9 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
-    Kind, StoreError,
+    Kind, StoreError, log,
     mirror::{Entry, Mirror},
+    sum,
     writer::reason,
 };
 
@@ -29,13 +30,22 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Statements that lead from nothing to version 1, from 1 to 2, and so on. Append only.
-pub(super) const STEPS: &[&str] = &["
+pub(super) const STEPS: &[&str] = &[
+    "
     CREATE TABLE doc (
         kind TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, body TEXT NOT NULL,
         PRIMARY KEY (kind, key)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE floor (kind TEXT NOT NULL PRIMARY KEY, revision INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-"];
+",
+    // SQLite checks how its pages hang together, not what is in them.
+    "
+    ALTER TABLE doc ADD COLUMN sum INTEGER;
+    ALTER TABLE floor ADD COLUMN sum INTEGER;
+",
+];
+/// The version since which every row has a checksum.
+const SUMMED: usize = 2;
 
 /// An open state file.
 #[derive(Debug)]
@@ -55,7 +65,10 @@ pub(super) fn open_with(state_dir: &Path, steps: &[&str]) -> Result<File, StoreE
     let sql = |e: rusqlite::Error| StoreError::Io(reason(&e, &path));
     match fs::metadata(&path) {
         Ok(meta) if !meta.is_file() => return Err(refuse(&path, "is not a regular file", "move it away")),
-        Ok(_) => check_magic(&path)?,
+        Ok(_) => {
+            check_magic(&path)?;
+            check_log(&path)?;
+        }
         Err(e) if e.kind() == io::ErrorKind::NotFound => create(&path, steps)?,
         Err(e) => return Err(StoreError::Io(format!("{} can't be opened: {e}", path.display()))),
     }
@@ -79,28 +92,96 @@ pub(super) fn open_with(state_dir: &Path, steps: &[&str]) -> Result<File, StoreE
 
 /// Reads everything.
 pub(super) fn load(file: &File) -> Result<Mirror, StoreError> {
-    read_all(&file.connection).map_err(|e| damaged(&file.path, &e.to_string()))
+    read_all(&file.connection).map_err(|e| match e {
+        Bad::Sql(e) => damaged(&file.path, &e.to_string()),
+        Bad::Row(what, remove) => refuse(
+            &file.path,
+            &format!("is damaged ({what} is not what was written)"),
+            &format!(
+                "restore it from a backup, give this one entry up with `sqlite3 {} \"{remove}\"`, or move the file away \
+                 to start without accounts and holds",
+                file.path.display()
+            ),
+        ),
+    })
 }
 
-fn read_all(connection: &Connection) -> rusqlite::Result<Mirror> {
+/// What is wrong with the content of a file.
+enum Bad {
+    Sql(rusqlite::Error),
+    /// What it is, and the statement that takes it out.
+    Row(String, String),
+}
+
+impl From<rusqlite::Error> for Bad {
+    fn from(e: rusqlite::Error) -> Self {
+        Self::Sql(e)
+    }
+}
+
+impl From<rusqlite::types::FromSqlError> for Bad {
+    fn from(e: rusqlite::types::FromSqlError) -> Self {
+        Self::Sql(e.into())
+    }
+}
+
+fn read_all(connection: &Connection) -> Result<Mirror, Bad> {
     let mut mirror = Mirror::default();
-    let mut statement = connection.prepare("SELECT kind, key, revision, body FROM doc")?;
+    let mut statement = connection.prepare("SELECT kind, key, revision, body, sum FROM doc")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
+        let (kind, key) = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
+        let (revision, body) = (row.get(2)?, row.get_ref(3)?.as_str()?);
+        if row.get::<_, Option<i64>>(4)? != Some(sum::doc(kind, key, revision, body)) {
+            let which = format!("kind = {} AND key = {}", quoted(kind), quoted(key));
+            return Err(Bad::Row(format!("{kind} {key}"), format!("DELETE FROM doc WHERE {which}")));
+        }
         // A kind of another version of this program is left alone.
-        if let Some(kind) = Kind::from_name(row.get_ref(0)?.as_str()?) {
-            let entry = Entry { revision: unsigned(row.get(2)?), body: Arc::from(row.get_ref(3)?.as_str()?) };
-            mirror.load(kind, Arc::from(row.get_ref(1)?.as_str()?), entry);
+        if let Some(kind) = Kind::from_name(kind) {
+            mirror.load(kind, Arc::from(key), Entry { revision: unsigned(revision), body: Arc::from(body) });
         }
     }
-    let mut statement = connection.prepare("SELECT kind, revision FROM floor")?;
+    let mut statement = connection.prepare("SELECT kind, revision, sum FROM floor")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        if let Some(kind) = Kind::from_name(row.get_ref(0)?.as_str()?) {
-            mirror.load_floor(kind, unsigned(row.get(1)?));
+        let (kind, revision) = (row.get_ref(0)?.as_str()?, row.get(1)?);
+        if row.get::<_, Option<i64>>(2)? != Some(sum::floor(kind, revision)) {
+            let remove = format!("DELETE FROM floor WHERE kind = {}", quoted(kind));
+            return Err(Bad::Row(format!("the count of revisions of {kind}"), remove));
+        }
+        if let Some(kind) = Kind::from_name(kind) {
+            mirror.load_floor(kind, unsigned(revision));
         }
     }
     Ok(mirror)
+}
+
+/// A text in an SQL statement for people.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// Gives checksums to the rows of a file that was written before there were any.
+fn add_sums(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("SELECT kind, key, revision, body FROM doc")?;
+    let sums = statement.query_map([], |row| {
+        let (kind, key): (String, String) = (row.get(0)?, row.get(1)?);
+        let sum = sum::doc(&kind, &key, row.get(2)?, row.get_ref(3)?.as_str()?);
+        Ok((kind, key, sum))
+    })?;
+    let sums = sums.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut update = connection.prepare("UPDATE doc SET sum = ?3 WHERE kind = ?1 AND key = ?2")?;
+    for row in sums {
+        update.execute(row)?;
+    }
+    let mut statement = connection.prepare("SELECT kind, revision FROM floor")?;
+    let floors = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let floors = floors.collect::<rusqlite::Result<Vec<(String, i64)>>>()?;
+    let mut update = connection.prepare("UPDATE floor SET sum = ?2 WHERE kind = ?1")?;
+    for (kind, revision) in floors {
+        update.execute((&kind, sum::floor(&kind, revision)))?;
+    }
+    Ok(())
 }
 
 fn unsigned(revision: i64) -> u64 {
@@ -161,6 +242,21 @@ fn check_magic(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// SQLite takes a log that is damaged in its middle for one that ends there, and goes on without the rest.
+fn check_log(path: &Path) -> Result<(), StoreError> {
+    let file = beside(path, "-wal");
+    let damage = log::examine(&file).map_err(|e| StoreError::Io(format!("{} can't be read: {e}", file.display())))?;
+    let Some(at) = damage else { return Ok(()) };
+    let (log, way_out) = (file.display(), "restore it and its log from a backup");
+    let way_out = match at {
+        0 => format!("{way_out}, or remove {log} to start with what was in the file before"),
+        at => {
+            format!("{way_out}, or cut the log there (`truncate -s {at} {log}`) to start with what was written before")
+        }
+    };
+    Err(refuse(path, &format!("has a log, {log}, that is damaged from byte {at} on"), &way_out))
+}
+
 fn check_ours(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let number = |pragma: &str| connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i32>(0));
     let application = number("application_id").map_err(|e| broken(path, &e))?;
@@ -214,6 +310,9 @@ fn migrate(connection: &mut Connection, path: &Path, steps: &[&str]) -> Result<(
     connection.pragma_update(None, "synchronous", "FULL").map_err(sql)?;
     let transaction = connection.transaction().map_err(sql)?;
     transaction.execute_batch(&upgrade(done, steps)).map_err(sql)?;
+    if done < SUMMED {
+        add_sums(&transaction).map_err(sql)?;
+    }
     transaction.commit().map_err(sql)?;
     tracing::info!(
         from = version,
@@ -242,7 +341,20 @@ fn broken(path: &Path, error: &rusqlite::Error) -> StoreError {
         Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
             damaged(path, &error.to_string())
         }
-        _ => StoreError::Io(reason(error, path)),
+        // The disk's fault, or somebody else's: the file may be whole.
+        Some(
+            rusqlite::ErrorCode::DiskFull
+            | rusqlite::ErrorCode::ReadOnly
+            | rusqlite::ErrorCode::CannotOpen
+            | rusqlite::ErrorCode::PermissionDenied
+            | rusqlite::ErrorCode::DatabaseBusy
+            | rusqlite::ErrorCode::DatabaseLocked
+            | rusqlite::ErrorCode::SystemIoFailure
+            | rusqlite::ErrorCode::FileLockingProtocolFailed
+            | rusqlite::ErrorCode::OutOfMemory,
+        ) => StoreError::Io(reason(error, path)),
+        // A schema that makes no sense, a table that is not there.
+        _ => damaged(path, &error.to_string()),
     }
 }
 

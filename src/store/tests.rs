@@ -226,6 +226,85 @@ async fn a_damaged_file_is_refused_and_left_alone() {
     assert_eq!(SqliteStore::open(dir.path()).unwrap().list(Kind::Setting).await.unwrap().len(), 400);
 }
 
+/// The log of a file that is open, and the file, as a kill would leave them.
+fn as_after_a_kill(from: &Path) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    for name in ["rackfish.db", "rackfish.db-wal"] {
+        if from.join(name).exists() {
+            fs::copy(from.join(name), dir.path().join(name)).unwrap();
+        }
+    }
+    dir
+}
+
+#[tokio::test]
+async fn a_changed_row_is_refused_by_name() {
+    let dir = TempDir::new().unwrap();
+    {
+        let store = SqliteStore::open(dir.path()).unwrap();
+        store.put(Kind::Account, "o'hara", Expect::Any, json!({"enabled": false}), Safety::PowerLoss).await.unwrap();
+        store.put(Kind::Hold, "gone", Expect::Any, json!(1), Safety::PowerLoss).await.unwrap();
+        store.delete(Kind::Hold, "gone", Expect::Any, Safety::PowerLoss).await.unwrap();
+    }
+    let whole = fs::read(dir.path().join("rackfish.db")).unwrap();
+    for (sql, needle) in [
+        ("UPDATE doc SET body = '{\"enabled\":true}'", "account o'hara"),
+        ("UPDATE doc SET kind = 'accounu'", "accounu o'hara"),
+        ("UPDATE doc SET key = 'p'", "account p"),
+        ("UPDATE doc SET revision = 2", "account o'hara"),
+        ("UPDATE doc SET sum = NULL", "account o'hara"),
+        ("UPDATE floor SET revision = 7", "revisions of hold"),
+    ] {
+        fs::write(dir.path().join("rackfish.db"), &whole).unwrap();
+        let other = Connection::open(dir.path().join("rackfish.db")).unwrap();
+        assert_eq!(other.execute(sql, []).unwrap(), 1, "{sql}");
+        drop(other);
+        refused(dir.path(), needle);
+    }
+    // The way out that is named leads out.
+    let error = SqliteStore::open(dir.path()).unwrap_err().to_string();
+    let statement = error.split('"').nth(1).unwrap();
+    Connection::open(dir.path().join("rackfish.db")).unwrap().execute(statement, []).unwrap();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    assert!(store.get(Kind::Account, "o'hara").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_damaged_log_is_refused_and_one_that_is_gone_costs_no_account() {
+    let dir = TempDir::new().unwrap();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    store.put(Kind::Account, "admin", Expect::Any, json!(1), Safety::PowerLoss).await.unwrap();
+    for n in 0..30 {
+        store.put(Kind::Override, &format!("n{n}"), Expect::Any, json!(n), Safety::PowerLoss).await.unwrap();
+    }
+    let killed = as_after_a_kill(dir.path());
+    assert_eq!(SqliteStore::open(killed.path()).unwrap().list(Kind::Override).await.unwrap().len(), 30);
+    let killed = as_after_a_kill(dir.path());
+    let log = killed.path().join("rackfish.db-wal");
+    let mut bytes = fs::read(&log).unwrap();
+    bytes[10_000] ^= 1;
+    fs::write(&log, &bytes).unwrap();
+    refused(killed.path(), "is damaged from byte");
+    fs::remove_file(&log).unwrap();
+    let store = SqliteStore::open(killed.path()).unwrap();
+    assert!(store.get(Kind::Account, "admin").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn files_from_before_checksums_get_them() {
+    let dir = TempDir::new().unwrap();
+    let file = schema::open_with(dir.path(), &schema::STEPS[..1]).unwrap();
+    file.connection.execute("INSERT INTO doc VALUES ('account', 'a', 3, '{}'), ('other', 'b', 1, '1')", []).unwrap();
+    file.connection.execute("INSERT INTO floor VALUES ('hold', 5)", []).unwrap();
+    file.connection.close().unwrap();
+    for _ in 0..2 {
+        let store = SqliteStore::open(dir.path()).unwrap();
+        assert_eq!(store.get(Kind::Account, "a").await.unwrap().unwrap().revision, 3);
+    }
+    let store = SqliteStore::open(dir.path()).unwrap();
+    assert_eq!(store.put(Kind::Hold, "h", Expect::Absent, json!(1), Safety::PowerLoss).await.unwrap(), 6);
+}
+
 #[tokio::test]
 async fn older_files_are_migrated_after_a_backup_and_newer_ones_refused() {
     let dir = TempDir::new().unwrap();
@@ -238,9 +317,9 @@ async fn older_files_are_migrated_after_a_backup_and_newer_ones_refused() {
     let rows: i64 = file.connection.query_row("SELECT count(*) FROM doc, ground", [], |row| row.get(0)).unwrap();
     assert_eq!(rows, 0);
     file.connection.close().unwrap();
-    refused(dir.path(), "version 2 and was written by a newer rackfish");
+    refused(dir.path(), "version 3 and was written by a newer rackfish");
 
-    let backup = dir.path().join("rackfish.db.v1.bak");
+    let backup = dir.path().join("rackfish.db.v2.bak");
     assert_eq!(fs::metadata(&backup).unwrap().permissions().mode() & 0o777, 0o600);
     fs::rename(&backup, dir.path().join("rackfish.db")).unwrap();
     let store = SqliteStore::open(dir.path()).unwrap();

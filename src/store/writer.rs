@@ -24,6 +24,7 @@ use super::{
     lock::Lock,
     mirror::{Entry, Mirror, Plan, Wish},
     schema::File,
+    sum,
 };
 
 /// How long a write behind may wait for company.
@@ -71,6 +72,8 @@ pub(super) struct Writer {
     pause: Duration,
     /// What the connection's `synchronous` is set to.
     full: Option<bool>,
+    /// The log was emptied into the file since the start.
+    emptied: bool,
     /// Transactions and rows written: the cost laws are tests.
     counts: Arc<Counts>,
     /// Released after the connection is closed: fields are dropped in this order.
@@ -88,6 +91,7 @@ impl Writer {
             due: None,
             pause: Duration::ZERO,
             full: None,
+            emptied: false,
             counts: Arc::default(),
             _lock: lock,
         }
@@ -187,10 +191,22 @@ impl Writer {
                 self.dirty.remove(&(kind, key));
             }
             self.mirror.write().unwrap_or_else(PoisonError::into_inner).merge(plan);
+            self.empty_log_once();
         }
         for (wish, revision, done) in waiting {
             self.announce(&wish, revision);
             answer(done, Ok(revision));
+        }
+    }
+
+    /// After the first safe write of each run the log is emptied into the file: a file that lost its log is then never
+    /// one without accounts.
+    fn empty_log_once(&mut self) {
+        if std::mem::replace(&mut self.emptied, true) {
+            return;
+        }
+        if let Err(e) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            tracing::debug!(error = %e, "the log stays as it is");
         }
     }
 
@@ -251,12 +267,19 @@ impl Writer {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for (kind, key, entry) in docs {
             match entry {
-                Some(entry) => transaction
+                Some(Entry { revision, body }) => transaction
                     .prepare_cached(
-                        "INSERT INTO doc (kind, key, revision, body) VALUES (?1, ?2, ?3, ?4)
-                         ON CONFLICT (kind, key) DO UPDATE SET revision = excluded.revision, body = excluded.body",
+                        "INSERT INTO doc (kind, key, revision, body, sum) VALUES (?1, ?2, ?3, ?4, ?5)
+                         ON CONFLICT (kind, key)
+                         DO UPDATE SET revision = excluded.revision, body = excluded.body, sum = excluded.sum",
                     )?
-                    .execute(params![kind.as_str(), key, signed(entry.revision), entry.body])?,
+                    .execute(params![
+                        kind.as_str(),
+                        key,
+                        signed(*revision),
+                        body,
+                        sum::doc(kind.as_str(), key, signed(*revision), body)
+                    ])?,
                 None => transaction
                     .prepare_cached("DELETE FROM doc WHERE kind = ?1 AND key = ?2")?
                     .execute(params![kind.as_str(), key])?,
@@ -265,10 +288,11 @@ impl Writer {
         for (kind, floor) in floors {
             transaction
                 .prepare_cached(
-                    "INSERT INTO floor (kind, revision) VALUES (?1, ?2)
-                     ON CONFLICT (kind) DO UPDATE SET revision = max(revision, excluded.revision)",
+                    "INSERT INTO floor (kind, revision, sum) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (kind) DO UPDATE SET revision = excluded.revision, sum = excluded.sum
+                     WHERE excluded.revision > revision",
                 )?
-                .execute(params![kind.as_str(), signed(*floor)])?;
+                .execute(params![kind.as_str(), signed(*floor), sum::floor(kind.as_str(), signed(*floor))])?;
         }
         transaction.commit()?;
         self.counts.commits.fetch_add(1, Ordering::Relaxed);

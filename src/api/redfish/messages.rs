@@ -346,7 +346,7 @@ RACKFISH {
         "Send the request again after that time.";
     HOOK_FAILED = HookFailed(2) Critical "The hook that is configured for %1 failed: %2." =>
         "Check the hook's command or URL, and its time-out.";
-    NOT_KEPT = StateNotKept(1) Critical "What was asked could not be kept safely, and nothing was switched: %1." =>
+    NOT_KEPT = StateNotKept(1) Critical "What was asked could not be kept safely, so it was not carried out: %1." =>
         "Check the state directory: space, permissions, the disk.";
     LAST_ADMINISTRATOR = LastAdministrator(1) Warning "%1 is the last account that can administer this service." =>
         "Make another administrator first.";

@@ -8,7 +8,7 @@ mod stop;
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{CliError, Exit, control, logging};
+use super::{CliError, Exit, control, exit::caused, logging};
 use crate::{
     api::{
         delivery::Delivery,
@@ -94,26 +94,27 @@ pub fn run(plan: Plan, ready: impl AsyncFnOnce(&Running) -> Result<(), CliError>
 /// Everything up, in the order in which it depends on each other.
 async fn start(config: &Arc<Config>, first: Option<(String, Secret)>) -> Result<Running, CliError> {
     let server = &config.server;
-    let store: Arc<dyn Store> = SqliteStore::open(&server.state_dir).map_err(|e| failed("store", e))?;
-    let auth = Auth::open(Arc::clone(&store), config.auth.clone()).await.map_err(|e| failed("accounts", e))?;
+    let store: Arc<dyn Store> = SqliteStore::open(&server.state_dir).map_err(|e| failed("store", caused(&e)))?;
+    let auth = Auth::open(Arc::clone(&store), config.auth.clone()).await.map_err(|e| failed("accounts", caused(&e)))?;
     first_account(&auth, config, first).await?;
     let tls = if server.tls.insecure_plain_http {
         tracing::warn!("plain HTTP: passwords and tokens can be read by anybody on the way (insecure_plain_http)");
         None
     } else {
         let made = ReloadableAcceptor::new(&server.tls, &server.state_dir, &server.listen);
-        Some(made.map_err(|e| failed("tls", e))?)
+        Some(made.map_err(|e| failed("tls", caused(&e)))?)
     };
-    let fleet = Fleet::open(Arc::clone(config), Arc::clone(&store)).await.map_err(|e| failed("fleet", e))?;
+    let fleet = Fleet::open(Arc::clone(config), Arc::clone(&store)).await.map_err(|e| failed("fleet", caused(&e)))?;
     let local = server.insecure_local_event_destinations;
-    let delivery = events::start(Arc::clone(&store), &fleet, &auth, local).await.map_err(|e| failed("events", e))?;
+    let delivery =
+        events::start(Arc::clone(&store), &fleet, &auth, local).await.map_err(|e| failed("events", caused(&e)))?;
     let service = server::Service {
         fleet: fleet.clone(),
         auth: auth.clone(),
         subscriptions: Some(Arc::new(events::Kept(delivery.clone()))),
         tls: tls.clone().map(|tls| -> server::Acceptor { Arc::new(move || tls.builder().map_err(|e| e.to_string())) }),
     };
-    let server = server::start(service, server).map_err(|e| failed("listen", e))?;
+    let server = server::start(service, server).map_err(|e| failed("listen", caused(&e)))?;
     for address in &server.addresses {
         tracing::info!(%address, "serving Redfish");
     }
@@ -131,9 +132,9 @@ async fn first_account(auth: &Auth, config: &Config, first: Option<(String, Secr
     }
     if let Some((name, password)) = first {
         let made = auth.create(&name, &password, Role::Administrator, Scope::All, false).await;
-        return made.map(|_| ()).map_err(|e| failed("accounts", e));
+        return made.map(|_| ()).map_err(|e| failed("accounts", caused(&e)));
     }
-    let path = auth.first_account(state_dir).await.map_err(|e| failed("accounts", e))?;
+    let path = auth.first_account(state_dir).await.map_err(|e| failed("accounts", caused(&e)))?;
     super::out::remark(&format!(
         "There was no account yet: `admin` was made, its password is in {}.\nChange it with `rackfish account passwd admin`.",
         path.display()

@@ -18,6 +18,14 @@ impl Run {
         self.fleet.store_boot(&self.node, boot).await
     }
 
+    /// The same for what has happened already.
+    async fn note_boot(&self, change: impl FnOnce(&mut Override)) -> Result<(), OpError> {
+        let _writing = self.node.writing.lock().await;
+        let mut boot = (*self.node.boot()).clone();
+        change(&mut boot);
+        self.fleet.note_boot(&self.node, boot).await
+    }
+
     /// Right before a start: the override is marked as firing, then told to whoever makes it come true.
     pub(super) async fn arm_boot(&mut self) -> Result<(), OpError> {
         let operation = self.op.id.clone();
@@ -73,7 +81,7 @@ impl Run {
     pub(super) async fn started(&mut self) -> Result<(), OpError> {
         let operation = self.op.id.clone();
         let used = self.node.boot().once.is_some();
-        self.change_boot(|boot| boot.started(Some(&operation), clock::wall())).await?;
+        self.note_boot(|boot| boot.started(Some(&operation), clock::wall())).await?;
         if used {
             crash::point("override", "used");
             self.fleet.boot_event(&self.node, &self.op.actor, "one-time boot override used");
@@ -95,9 +103,7 @@ impl Run {
         }
         let sent = self.start_sent || well;
         let result = self
-            .change_boot(
-                |boot| if sent { boot.started(Some(&operation), clock::wall()) } else { boot.rearm(&operation) },
-            )
+            .note_boot(|boot| if sent { boot.started(Some(&operation), clock::wall()) } else { boot.rearm(&operation) })
             .await;
         if let Err(error) = result {
             tracing::error!(node = %self.node.id, %error, "the boot override could not be stored");

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     config,
-    model::{Ref, ResetType},
+    model::{Fault, Ref, ResetType},
 };
 
 /// Longest a live read may take that an operation begins with: a few time-outs of a lossy network.
@@ -116,12 +116,20 @@ impl Run {
 
     /// From the step at which a crash has cut it.
     pub async fn resume(mut self, entry: journal::Entry) -> Result<(), OpError> {
+        self.journal().taken_up(&entry).await;
+        // Long after its time a machine that still runs was not touched, and is left alone.
+        if entry.at == 0 && clock::wall() > entry.deadline {
+            let runs = self.runs().await;
+            if !matches!(runs, Ok(false)) {
+                let by = "its deadline, which passed while rackfish was not running".to_owned();
+                return self.conclude(runs.and(Err(OpError::Cancelled { by }))).await;
+            }
+        }
         self.recovering = true;
         let done = entry.steps.get(..=entry.at).unwrap_or_default();
         self.supplied_now = done.contains(&Step::SupplyOn);
         self.has_cut = done.iter().any(|s| matches!(s, Step::SupplyOff | Step::HostOff | Step::SoftOff));
         self.until = clock::now() + self.budget(&entry.steps);
-        self.journal().taken_up(&entry).await;
         let result = self.go(entry).await;
         self.conclude(result).await
     }
@@ -156,6 +164,9 @@ impl Run {
 
     /// The end is stored before it is told.
     async fn conclude(&self, result: Result<(), OpError>) -> Result<(), OpError> {
+        if matches!(result, Err(OpError::Stopping)) {
+            return result; // the next start ends it
+        }
         if let Err(error) = self.journal().ended(&result).await {
             // The operation is over all the same; the next start will find it and see that nothing is left to do.
             tracing::error!(node = %self.node.id, %error, "the end of an operation could not be stored");
@@ -200,9 +211,10 @@ impl Run {
             .read(crate::model::Aspect::Power, &unit.unit, FIRST_LOOK)
             .await
             .map_err(|fault| Inner::endpoint_error(unit, fault))?;
-        worker.state.unit(&unit.unit, |u| u.power.as_ref().map(|p| p.value.is_on())).ok_or_else(|| {
-            Inner::endpoint_error(unit, crate::model::Fault::Garbage("it told no power state".to_owned()))
-        })
+        worker
+            .state
+            .unit(&unit.unit, |u| u.power.as_ref().map(|p| p.value.is_on()))
+            .ok_or_else(|| Inner::endpoint_error(unit, Fault::Garbage("it told no power state".to_owned())))
     }
 
     /// Whether any feed is on; true for a node without feeds.
@@ -218,6 +230,15 @@ impl Run {
         match trouble {
             Some(error) => Err(error),
             None => Ok(self.config.feeds.is_empty()),
+        }
+    }
+
+    /// Whether the node has mains and runs, from a live look.
+    async fn runs(&self) -> Result<bool, OpError> {
+        match &self.config.host {
+            _ if !self.supplied().await? => Ok(false),
+            Some(host) => self.look(host).await,
+            None => Ok(true),
         }
     }
 
@@ -250,17 +271,34 @@ impl Run {
             if !self.recovering
                 && let Err(error) = self.journal().step(&entry, durable).await
             {
-                result = Err(OpError::Store(error.to_string()));
-                break;
+                // What has not begun does not begin. But a node that is off because of this operation is not left so:
+                // the journal still holds an earlier step, which would cost one more cycle if we died now as well.
+                if !(self.op.reset.may_start() && Self::cut_before(&entry)) {
+                    result = Err(OpError::Store(error.to_string()));
+                    break;
+                }
+                tracing::error!(node = %self.node.id, op = %entry.reset, %error, "going on without the journal");
             }
             self.op.at(step.as_str());
             crash::point(step.as_str(), "intent");
             result = self.step(step).await;
             self.recovering = false;
             crash::point(step.as_str(), "done");
-            if result.is_err() {
+            if let Err(error) = &mut result {
+                if let OpError::Store(cause) = error
+                    && Self::cut_before(&entry)
+                {
+                    cause.push_str("; the node had been switched off before and was not started");
+                }
                 break;
             }
+        }
+        // The endpoints were taken away from under it: what is left to do is the next start's, and the journal says what.
+        if let Err(OpError::Endpoint { fault, .. } | OpError::Uncertain { fault, .. }) = &result
+            && matches!(fault, Fault::NotSent(_))
+            && self.fleet.stopping.is_cancelled()
+        {
+            return Err(OpError::Stopping);
         }
         self.settle_override(result.is_ok()).await;
         result
@@ -275,7 +313,14 @@ impl Run {
             OpError::Endpoint { fault, .. } => fault.read_may_retry(),
             _ => false,
         };
-        self.has_cut && starts && passing && clock::now() < self.until
+        let here = !self.fleet.stopping.is_cancelled() && clock::now() < self.until;
+        self.has_cut && starts && passing && here
+    }
+
+    /// Whether a step before the present one has taken the node's power.
+    fn cut_before(entry: &journal::Entry) -> bool {
+        let cuts = |step: &Step| matches!(step, Step::SoftOff | Step::HostOff | Step::SupplyOff);
+        entry.steps.iter().take(entry.at).any(cuts)
     }
 
     async fn step(&mut self, step: Step) -> Result<(), OpError> {

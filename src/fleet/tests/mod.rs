@@ -3,6 +3,7 @@
 
 mod boot;
 mod cost;
+mod disk;
 mod lists;
 mod mains;
 mod power;

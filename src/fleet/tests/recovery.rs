@@ -1,16 +1,16 @@
 //! What a crash leaves, and what the next start makes of it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::rig::{Device, Rig, config, node, seconds};
 use crate::{
     fleet::{
-        clock,
+        Op, OpError, Outcome, clock,
         journal::Entry,
         overrides::{Once, Override, Stage},
         plan::Step,
     },
-    model::{BootEnabled, BootTarget, NodeId, ResetType},
+    model::{BootEnabled, BootPatch, BootTarget, NodeId, ResetType},
     store::{self, Expect, Kind, MemoryStore, Safety},
 };
 
@@ -65,6 +65,40 @@ async fn long_after_its_deadline_a_running_machine_is_left_alone_and_a_dark_one_
     assert_eq!(pdu.relay("1"), (0, 0, true));
     let (pdu, _rig) = resumed(false, 2, true).await;
     assert_eq!(pdu.relay("1"), (1, 0, true), "no node is left off because we died");
+    let (pdu, rig) = resumed(false, 0, true).await;
+    assert_eq!(pdu.relay("1"), (1, 0, true), "the off of the first step was made");
+    let left = store::read_all::<Entry>(&*rig.store, Kind::Operation).await.unwrap();
+    assert!(left.iter().all(|(_, _, entry)| entry.ended.is_some()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_outlasts_a_stop_is_ended_by_the_next_start() {
+    let pxe = BootPatch { target: Some(BootTarget::Pxe), enabled: Some(BootEnabled::Once), ..BootPatch::default() };
+    // A stop waits for 20 s. It cuts one operation in its off-time, one while the relay is about to close.
+    for (relay, off_time) in [(1, 30), (9, 5)] {
+        let pdu = Device::pdu("pdu", 1);
+        pdu.set("1", true);
+        pdu.state().delay = Duration::from_secs(relay);
+        let mut n1 = node("n1", None, &["pdu/1"]);
+        n1.feeds[0].off_time = Duration::from_secs(off_time);
+        let rig = Rig::new(config(&[&pdu], vec![n1.clone()])).await;
+        rig.op("n1", Op::Boot(pxe.clone(), None)).await.unwrap();
+        seconds(1).await;
+        let (result, ()) = tokio::join!(rig.reset("n1", ResetType::ForceRestart), async {
+            seconds(1).await;
+            rig.fleet.stop().await;
+        });
+        assert!(matches!(result, Err(OpError::Stopping) | Ok(Outcome::Running { .. })), "{result:?}");
+        assert_eq!(pdu.relay("1"), (0, 1, false));
+        let again = Rig::on(config(&[&pdu], vec![n1]), rig.store).await;
+        again.idle("n1").await;
+        seconds(30).await;
+        assert_eq!(pdu.relay("1"), (1, 1, true));
+        let view = again.fleet.node(&again.who, "n1").unwrap();
+        assert_eq!((view.boot.enabled, view.boot.last_start.unwrap().target), (BootEnabled::Disabled, BootTarget::Pxe));
+        // Whoever was sent away with a task learns there how it ended.
+        assert!(again.fleet.tasks(&again.who).iter().all(|task| task.ended.is_some() && task.error.is_none()));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -98,7 +132,8 @@ async fn an_operation_of_a_node_that_is_gone_is_dropped() {
     let rig = Rig::on(config(&[&pdu], vec![other]), store).await;
     seconds(30).await;
     assert_eq!(pdu.relay("1"), (0, 0, false));
-    assert!(store::read_all::<Entry>(&*rig.store, Kind::Operation).await.unwrap().is_empty());
+    let left = store::read_all::<Entry>(&*rig.store, Kind::Operation).await.unwrap();
+    assert!(left.iter().all(|(_, _, entry)| entry.ended.is_some()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,13 +14,16 @@ use super::{
     config::{BmcConfig, Faults, Shared, Stats},
     data::{self, SimSensor},
     machine::Machine,
-    sessions::{Login, Sessions},
+    sessions::{Active, Login, Sessions},
 };
-use crate::wire::ipmi::{
-    handshake::{OpenRequest, Rakp1, Rakp34},
-    lan::LanMessage,
-    rmcp::{self, Datagram, Payload, Plus},
-    session,
+use crate::{
+    model::Secret,
+    wire::ipmi::{
+        handshake::{OpenRequest, Rakp1, Rakp34},
+        lan::LanMessage,
+        rmcp::{self, Datagram, Payload, Plus},
+        session,
+    },
 };
 
 /// A datagram to send, and how long to wait before.
@@ -137,6 +140,15 @@ impl Bmc {
         };
     }
 
+    /// Somebody changes the password of all users: the sessions that were opened with the old one end.
+    pub fn set_password(&self, password: &Secret) {
+        let mut state = self.state(Instant::now());
+        for user in &mut state.config.users {
+            user.password = password.clone();
+        }
+        state.sessions.clear();
+    }
+
     /// What it has counted.
     pub fn stats(&self) -> Stats {
         let now = Instant::now();
@@ -229,10 +241,9 @@ impl State {
             }
             Payload::Rakp3 => {
                 let Ok(message) = Rakp34::decode(packet.payload) else { return Vec::new() };
-                let Some((answer, login)) = self.sessions.rakp3(&self.config, &message, now) else {
-                    return Vec::new();
-                };
+                let (answer, login) = self.sessions.rakp3(&self.config, &message, now);
                 self.count(login);
+                let Some(answer) = answer else { return Vec::new() };
                 self.send(rmcp::encode_plus(Payload::Rakp4, &answer.encode()))
             }
             Payload::Ipmi => self.command(packet, now),
@@ -260,8 +271,8 @@ impl State {
         }
         let Ok(message) = LanMessage::decode(&payload) else { return Vec::new() };
         // The answer is sealed with what the session had before the command: Close Session ends it.
-        active.sequence = active.sequence.wrapping_add(1).max(1);
-        let sequence = active.sequence;
+        let sequence = active.next();
+        let strange = if self.faults.foreign { Some(active.next()) } else { None };
         let closing = (message.netfn, message.command) == (0x06, 0x3c);
         let sealed = |state: &mut Self, data: &[u8]| {
             let open = state.sessions.active(id, now)?;
@@ -277,7 +288,44 @@ impl State {
         }
         let before = if closing { sealed(self, &[code::OK]) } else { None };
         let data = commands::answer(self, &asker, request, now);
+        let mut out = strange.map(|number| self.strangers(id, number, &message, &data, now)).unwrap_or_default();
         let answer = sealed(self, &data).or(before);
-        answer.map(|bytes| self.send(bytes)).unwrap_or_default()
+        out.extend(answer.map(|bytes| self.send(bytes)).unwrap_or_default());
+        out
+    }
+
+    /// Answers that are somebody else's, sealed with the right keys, and their data turned round: to another session,
+    /// and in this one to another request.
+    fn strangers(
+        &mut self,
+        id: u32,
+        sequence: u32,
+        asked: &LanMessage<'_>,
+        data: &[u8],
+        now: Instant,
+    ) -> Vec<Outgoing> {
+        let Some(open) = self.sessions.active(id, now) else { return Vec::new() };
+        let console = open.console();
+        let Some(active) = &open.active else { return Vec::new() };
+        let mut turned = data.to_vec();
+        // In the answer to Get Chassis Status that is the bit that says on or off.
+        if let Some(first) = turned.get_mut(1) {
+            *first ^= 1;
+        }
+        let answer = asked.answer(&turned);
+        let elsewhere = LanMessage { sequence: answer.sequence ^ 0x15, ..answer };
+        let seal = |console, message: &LanMessage<'_>| {
+            session::seal(&active.keys, console, sequence, Payload::Ipmi, &message.encode(), rand::random())
+        };
+        let both = [seal(console ^ 0x0100, &answer), seal(console, &elsewhere)];
+        both.map(|bytes| Outgoing { bytes, after: self.faults.delay }).into()
+    }
+}
+
+impl Active {
+    /// The next session sequence number; 0 means "outside a session".
+    fn next(&mut self) -> u32 {
+        self.sequence = self.sequence.wrapping_add(1).max(1);
+        self.sequence
     }
 }

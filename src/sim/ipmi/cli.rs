@@ -4,11 +4,12 @@
 //!
 //! ```text
 //! [@N] fault delay=20ms drop=0.1 lose_answers=1 late_answers=1 late_by=500ms garbage=3 busy=2
-//!            duplicate=on table_full=on wrong_password=on stuck=on vanish=on
+//!            duplicate=on foreign=on table_full=on wrong_password=on stuck=on vanish=on
 //! [@N] fault clear
 //! [@N] mains on|off
 //! [@N] press on|off
 //! [@N] sensor NUMBER RAW|auto
+//! [@N] password WORD
 //! [@N] stats
 //! quit
 //! ```
@@ -271,6 +272,12 @@ pub fn obey(bmcs: &[Bmc], line: &str) -> Result<Value, String> {
                 bmc.set_sensor(number, raw);
             }
         }
+        ("password", [word]) => {
+            let password = Secret::new(*word);
+            for bmc in meant {
+                bmc.set_password(&password);
+            }
+        }
         ("fault", ["clear"]) => meant.iter().for_each(|bmc| bmc.faults(|faults| *faults = Faults::default())),
         ("fault", settings) if !settings.is_empty() => {
             // All or nothing: tried on a copy first.
@@ -285,7 +292,7 @@ pub fn obey(bmcs: &[Bmc], line: &str) -> Result<Value, String> {
                 });
             }
         }
-        _ => return Err(format!("{line:?} is no command: fault, mains, press, sensor, stats, quit")),
+        _ => return Err(format!("{line:?} is no command: fault, mains, password, press, sensor, stats, quit")),
     }
     Ok(json!({"ok": true}))
 }
@@ -316,6 +323,7 @@ fn set_fault(faults: &mut Faults, setting: &str) -> Result<(), String> {
         "garbage" => faults.garbage = count()?,
         "busy" => faults.busy = count()?,
         "duplicate" => faults.duplicate = switch(value)?,
+        "foreign" => faults.foreign = switch(value)?,
         "table_full" => faults.table_full = switch(value)?,
         "wrong_password" => faults.wrong_password = switch(value)?,
         "stuck" => faults.stuck = switch(value)?,

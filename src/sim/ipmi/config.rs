@@ -133,6 +133,9 @@ pub struct Faults {
     pub garbage: u32,
     /// Every answer comes twice.
     pub duplicate: bool,
+    /// Before each answer come two that are somebody else's and say something else: one to another session, one to
+    /// another request. They are not lost with `lose_answers`.
+    pub foreign: bool,
     /// So many of the next commands are answered "node busy".
     pub busy: u32,
     /// No session is free.

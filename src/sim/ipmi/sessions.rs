@@ -164,22 +164,23 @@ impl Sessions {
     }
 
     /// RAKP 3. `None`: no answer.
-    pub(super) fn rakp3(&mut self, config: &BmcConfig, message: &Rakp34, now: Instant) -> Option<(Rakp34, Login)> {
-        let session = self.open.get_mut(&message.session)?;
+    pub(super) fn rakp3(&mut self, config: &BmcConfig, message: &Rakp34, now: Instant) -> (Option<Rakp34>, Login) {
+        let Some(session) = self.open.get_mut(&message.session) else { return (None, Login::Neither) };
         let console = session.exchange.console;
         if message.status != status::OK {
-            // The console found RAKP 2 wanting; there is no answer to that.
-            if session.active.is_none() {
-                self.close(message.session);
+            // The console found RAKP 2 wanting: it has another password. There is no answer to that.
+            if session.active.is_some() {
+                return (None, Login::Neither);
             }
-            return None;
+            self.close(message.session);
+            return (None, Login::Refused);
         }
         let expected = session.exchange.rakp3_code(&session.password);
         if !code_matches(&expected, &message.code) {
             self.close(message.session);
             let code = Vec::new();
             let answer = Rakp34 { tag: message.tag, status: status::BAD_CHECK_VALUE, session: console, code };
-            return Some((answer, Login::Refused));
+            return (Some(answer), Login::Refused);
         }
         let kg = config.kg.as_ref().map(|kg| UserKey::new(kg.expose().as_bytes()));
         let sik = session.exchange.sik(kg.as_ref().unwrap_or(&session.password));
@@ -190,7 +191,7 @@ impl Sessions {
             let keys = session.exchange.keys(&sik);
             session.active = Some(Active { keys, window: Window::default(), sequence: 0 });
         }
-        Some((Rakp34 { tag: message.tag, status: status::OK, session: console, code }, login))
+        (Some(Rakp34 { tag: message.tag, status: status::OK, session: console, code }), login)
     }
 }
 

@@ -179,7 +179,9 @@ fn control_lines() {
     assert_eq!(ok("@2 stats").get("power_off").and_then(serde_json::Value::as_u64), Some(1));
     assert_eq!(ok("stats").as_array().map(Vec::len), Some(3));
     ok("@1 fault delay=20ms drop=0.5 lose_answers=2 late_answers=1 late_by=1s garbage=3 busy=4 duplicate=on stuck=on");
+    ok("fault foreign=on");
     ok("fault clear");
+    ok("@3 password another");
     ok("sensor 1 96");
     ok("sensor 1 auto");
     for wrong in [
@@ -195,6 +197,7 @@ fn control_lines() {
         "mains up",
         "sensor 1 256",
         "press",
+        "password",
     ] {
         assert!(obey(&bmcs, wrong).is_err(), "{wrong:?}");
     }

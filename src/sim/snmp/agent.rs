@@ -56,18 +56,16 @@ impl SimPdu {
             lost = true;
         }
         let mut datagrams = Vec::new();
+        if faults.foreign_id {
+            datagrams.push(Message::encode_parts(request.version, &request.community, &foreign(pdu)));
+        }
         if !lost {
             if faults.garbage {
-                let mut noise = vec![0; 40];
-                state.random.fill_bytes(&mut noise);
-                datagrams.push(noise);
-            } else {
-                if faults.foreign_id {
-                    let other = Pdu { request_id: pdu.request_id ^ 0x0055_aa55, ..pdu };
-                    datagrams.push(Message::encode_parts(request.version, &request.community, &other));
-                }
-                datagrams.push(answer);
+                answer = vec![0; 40];
+                state.random.fill_bytes(&mut answer);
             }
+            datagrams.extend(faults.duplicate.then(|| answer.clone()));
+            datagrams.push(answer);
         }
         state.packets_out += u64::try_from(datagrams.len()).unwrap_or(0);
         drop(state);
@@ -189,6 +187,19 @@ impl SimPdu {
             _ => Err(status::WRONG_TYPE),
         }
     }
+}
+
+/// An answer to somebody else's request, with the states turned round.
+fn foreign(mut pdu: Pdu) -> Pdu {
+    pdu.request_id ^= 0x0055_aa55;
+    for (_, value) in &mut pdu.varbinds {
+        match value {
+            Value::Integer(n @ 1) => *n = 2,
+            Value::Integer(n @ 2) => *n = 1,
+            _ => {}
+        }
+    }
+    pdu
 }
 
 /// Version 1 and 2c agree on the error, not on the variables: without them fits always (RFC 3416, 4.2.1).

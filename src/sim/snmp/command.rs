@@ -11,7 +11,7 @@
 //! | `fault lose-requests P`, `fault lose-answers P` | shares, 0 to 1 |
 //! | `fault lose-set-answers N` | the next N SETs are carried out and not answered |
 //! | `fault delay TIME` | answers come late |
-//! | `fault garbage on`, `off` | also `foreign-id`, `set-no-such-instance`, `set-ignored`, `vanish` |
+//! | `fault garbage on`, `off` | also `foreign-id`, `duplicate`, `set-no-such-instance`, `set-ignored`, `vanish` |
 //! | `fault too-big N` | GETs of more than N variables are too big (0: none) |
 //! | `fault half` | every second outlet is missing |
 //! | `fault clear` | none of these any more |
@@ -94,6 +94,7 @@ fn fault_line(faults: &mut Faults, words: &[&str], outlets: u32) -> Result<(), C
         ["delay", time] => faults.delay = duration(time)?,
         ["garbage", word] => faults.garbage = switch(word)?,
         ["foreign-id", word] => faults.foreign_id = switch(word)?,
+        ["duplicate", word] => faults.duplicate = switch(word)?,
         ["set-no-such-instance", word] => faults.set_no_such_instance = switch(word)?,
         ["set-ignored", word] => faults.set_ignored = switch(word)?,
         ["vanish", word] => faults.vanished = switch(word)?,

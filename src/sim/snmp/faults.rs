@@ -17,8 +17,11 @@ pub struct Faults {
     pub delay: Duration,
     /// Answers are random bytes.
     pub garbage: bool,
-    /// Before the right answer comes one to another request.
+    /// Before the right answer comes one to another request, which says on for off and off for on. It is not lost with
+    /// `lose_answers`.
     pub foreign_id: bool,
+    /// Every answer comes twice.
+    pub duplicate: bool,
     /// SETs are answered with errorStatus 0 and noSuchInstance, and do nothing.
     pub set_no_such_instance: bool,
     /// SETs are answered as if they had worked, and do nothing.

@@ -119,6 +119,7 @@ async fn faults_by_lines() {
         "fault delay 20ms",
         "fault too-big 10",
         "fault vanish on",
+        "fault duplicate on",
         "outlet 3 stuck",
         "outlet 3 delay 2s",
         "outlet 3 watts 10",
@@ -145,6 +146,25 @@ async fn faults_by_lines() {
     }
     pdu.command_line("fault clear").unwrap();
     assert_eq!(pdu.state().faults, Faults::default());
+}
+
+#[tokio::test]
+async fn foreign_answers_come_first_and_say_the_contrary() {
+    let pdu = pdu(1);
+    let get = Pdu::request(PduKind::Get, 7, vec![(oid(&format!("{STATE}.1")), Value::Null)]);
+    let request = Message { version: Version::V2c, community: "public".into(), pdu: get }.encode();
+    let heard = |pdu: &SimPdu| {
+        let decode = |bytes: &Vec<u8>| {
+            let pdu = Message::decode(bytes).unwrap().pdu;
+            (pdu.request_id == 7, pdu.varbinds[0].1.clone())
+        };
+        pdu.receive(&request).datagrams.iter().map(decode).collect::<Vec<_>>()
+    };
+    pdu.fault(|f| (f.foreign_id, f.duplicate) = (true, true));
+    let (on, off) = (Value::Integer(2), Value::Integer(1));
+    assert_eq!(heard(&pdu), [(false, off.clone()), (true, on.clone()), (true, on)]);
+    pdu.fault(|f| f.lose_answers = 1.0);
+    assert_eq!(heard(&pdu), [(false, off)]);
 }
 
 #[tokio::test]

@@ -17,6 +17,11 @@ const BEHIND: Duration = Duration::from_millis(250);
 
 type Late = BTreeMap<(&'static str, String), (Kind, Option<serde_json::Value>, Duration)>;
 
+/// A key without what differs from run to run: ids of operations.
+fn steady(kind: Kind, key: &str) -> String {
+    if kind == Kind::Task { kind.as_str().to_owned() } else { key.split('/').next().unwrap_or_default().to_owned() }
+}
+
 pub struct Disk {
     durable: Arc<MemoryStore>,
     /// Written behind: body (or deletion) and when it reaches the disk.
@@ -105,13 +110,13 @@ impl Store for Disk {
         if kind == Kind::Operation {
             let (at, end) = (&body["at"], &body["ended"]["how"]);
             let step = &body["steps"][usize::try_from(at.as_u64().unwrap_or(0)).unwrap()];
-            self.world.get().note(Happened::Stored(format!("{key}: {} {step} {end}", body["reset"])));
+            self.world.get().note(Happened::Stored(format!("{}: {} {step} {end}", steady(kind, key), body["reset"])));
         }
         let revision = self.durable.put(kind, key, expect, body, safety).await?;
         if death == Some(true) {
             self.world.die().await;
         }
-        let pause = self.world.get().dice(key).between(1, 8);
+        let pause = self.world.get().dice(&steady(kind, key)).between(1, 8);
         tokio::time::sleep(pause).await;
         Ok(revision)
     }
@@ -132,7 +137,7 @@ impl Store for Disk {
         if death == Some(true) {
             self.world.die().await;
         }
-        let pause = self.world.get().dice(key).between(1, 8);
+        let pause = self.world.get().dice(&steady(kind, key)).between(1, 8);
         tokio::time::sleep(pause).await;
         Ok(())
     }
