@@ -107,6 +107,8 @@ impl Inner {
         let (now, after) = (clock::now(), self.config.load().patience.refresh_after);
         let young = |at: Option<Instant>| at.is_some_and(|at| now.saturating_duration_since(at) < after);
         let fresh = |u: &UnitState| match aspect {
+            // It can't tell: there is nothing to ask.
+            _ if u.caps.as_ref().is_some_and(|caps| !caps.aspects.has(aspect.kind())) => true,
             Aspect::Power => young(u.power.as_ref().map(|p| p.at)) || young(u.refresh_asked),
             _ => young(u.sensors.as_ref().map(|s| s.at)) || young(u.sensors_asked),
         };

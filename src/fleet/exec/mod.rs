@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     config,
-    model::{Ref, ResetType},
+    model::{AspectKind, Ref, ResetType},
 };
 
 /// Longest a live read may take that an operation begins with: a few time-outs of a lossy network.
@@ -99,14 +99,17 @@ impl Run {
         let supplied = self.supplied().await;
         let on = match (&self.config.host, &supplied) {
             // Without mains there is nothing to ask.
-            (Some(_), Ok(false)) => false,
+            (Some(_), Ok(Some(false))) => false,
             (Some(host), _) => match self.look(host).await {
                 Ok(on) => on,
                 // Nobody needs to know the state for these: the command itself tells.
                 Err(_) if matches!(reset, ResetType::ForceOff | ResetType::FullPowerCycle) => true,
+                // It seems that it has no mains, and those can't tell.
+                Err(_) if matches!(supplied, Ok(None)) => false,
                 Err(error) => return Err(error),
             },
-            (None, Ok(on)) => *on,
+            // Nothing is known: a start is made, so that what was asked for is true afterwards.
+            (None, Ok(on)) => on.unwrap_or(false),
             (None, Err(_)) if reset == ResetType::ForceOff => true,
             (None, Err(error)) => return Err(error.clone()),
         };
@@ -116,11 +119,25 @@ impl Run {
                 running: "no operating system (the node is off)".to_owned(),
             });
         }
-        Ok(plan::plan(self.parts, reset, on, supplied.unwrap_or(true)))
+        Ok(plan::plan(self.parts, reset, on, supplied.ok().flatten().unwrap_or(true)))
     }
 
-    /// One unit, read now.
+    /// Whether the unit's device can tell its state. One that can't is never taken to be there already: it is switched
+    /// whatever is assumed of it, because somebody else may have switched it too.
+    pub(super) fn tells(&self, unit: &Ref) -> bool {
+        self.fleet.caps(unit).is_none_or(|caps| caps.aspects.has(AspectKind::Power))
+    }
+
+    /// What a unit that can't tell its state is assumed to be since its last command; `None`: it has had none.
+    fn assumed(&self, unit: &Ref) -> Option<bool> {
+        self.fleet.worker(unit).ok()?.state.unit(&unit.unit, |u| u.power.as_ref().map(|p| p.value.is_on()))
+    }
+
+    /// One unit, read now. Of one that can't tell its state, what is assumed: off, if there is nothing to go by.
     pub(super) async fn look(&self, unit: &Ref) -> Result<bool, OpError> {
+        if !self.tells(unit) {
+            return Ok(self.assumed(unit).unwrap_or(false));
+        }
         let worker = self.fleet.worker(unit)?;
         worker
             .read(crate::model::Aspect::Power, &unit.unit, FIRST_LOOK)
@@ -131,19 +148,22 @@ impl Run {
         })
     }
 
-    /// Whether any feed is on; true for a node without feeds.
-    async fn supplied(&self) -> Result<bool, OpError> {
+    /// Whether any feed is on; true for a node without feeds, `None` if a feed can't tell and nothing is assumed of it.
+    async fn supplied(&self) -> Result<Option<bool>, OpError> {
         let mut trouble = None;
         for result in futures_util::future::join_all(self.config.feeds.iter().map(|f| self.look(&f.unit))).await {
             match result {
-                Ok(true) => return Ok(true),
+                Ok(true) => return Ok(Some(true)),
                 Ok(false) => {}
                 Err(error) => trouble = Some(error),
             }
         }
         match trouble {
             Some(error) => Err(error),
-            None => Ok(self.config.feeds.is_empty()),
+            None if self.config.feeds.iter().any(|f| !self.tells(&f.unit) && self.assumed(&f.unit).is_none()) => {
+                Ok(None)
+            }
+            None => Ok(Some(self.config.feeds.is_empty())),
         }
     }
 

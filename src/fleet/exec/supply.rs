@@ -16,10 +16,10 @@ impl Run {
             let mut part = self.part();
             jobs.push(async move {
                 // "Already there" is decided here, by a live look.
-                match part.look(&feed.unit).await {
-                    Ok(false) => Ok(()),
-                    _ => part.switch(&feed.unit, false, Step::SupplyOff.as_str()).await,
+                if part.tells(&feed.unit) && matches!(part.look(&feed.unit).await, Ok(false)) {
+                    return Ok(());
                 }
+                part.switch(&feed.unit, false, Step::SupplyOff.as_str()).await
             });
         }
         let results = futures_util::future::join_all(jobs).await;
@@ -42,7 +42,7 @@ impl Run {
     }
 
     async fn feed_on(&mut self, feed: &Feed, gap: &mut Option<std::time::Instant>) -> Result<(), OpError> {
-        if self.look(&feed.unit).await? {
+        if self.tells(&feed.unit) && self.look(&feed.unit).await? {
             return Ok(());
         }
         let worker = self.fleet.worker(&feed.unit)?;

@@ -36,7 +36,8 @@ impl Run {
             Proof::ReadBack { within } => within,
             _ => DEFAULT_WINDOW,
         };
-        if self.recovering {
+        let tells = self.tells(unit);
+        if self.recovering && tells {
             // The crash may have cut us after the command: a slow relay gets its time before it is asked again.
             if worker.expect(&unit.unit, on, window.min(RECOVERY_WINDOW)).await.is_ok() {
                 return Ok(());
@@ -51,6 +52,10 @@ impl Run {
             crash::point(step, "sent");
             match sent {
                 Ok(_) => return self.prove(&worker, unit, on, proof).await,
+                // Nothing can show what came of it.
+                Err(fault @ Fault::Uncertain(_)) if !tells => {
+                    return Err(OpError::Uncertain { endpoint: unit.endpoint.clone(), fault });
+                }
                 Err(fault @ Fault::Uncertain(_)) => {
                     let looked = self.wait_for(&worker, unit, on, window).await?;
                     match looked {
