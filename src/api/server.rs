@@ -13,16 +13,13 @@ use std::{
 
 use actix_tls::accept::openssl::TlsStream;
 use actix_web::{App, HttpServer, dev::ServerHandle as ActixHandle, rt::net::TcpStream, web};
-use openssl::{
-    nid::Nid,
-    ssl::{SslAcceptorBuilder, SslRef},
-    x509::X509VerifyResult,
-};
+use openssl::ssl::SslAcceptorBuilder;
 
 use super::{
     boot_hint, operations,
     operations::Metrics,
-    redfish::{Redfish, admit::ClientCertificate, http, resources::subscriptions::Subscriptions},
+    redfish::{Redfish, Served, admit::ClientCertificate, http, resources::subscriptions::Subscriptions},
+    tls,
 };
 use crate::{auth::Auth, config, fleet::Fleet};
 
@@ -110,15 +107,8 @@ impl ServerHandle {
 
 /// Starts to serve. Has to be called within the runtime that the fleet lives on.
 pub fn start(service: Service, server: &config::Server) -> Result<ServerHandle, ServeError> {
-    let metrics = Arc::new(Metrics::new(service.fleet.clone(), service.auth.clone()));
-    let counting = {
-        let (metrics, fleet) = (Arc::clone(&metrics), service.fleet.clone());
-        tokio::spawn(async move { metrics.follow(&fleet).await })
-    };
-    let face = Redfish::new(service.fleet, service.auth, service.subscriptions, Arc::clone(&metrics));
-    let face = web::Data::new(face);
     let listeners = server.listen.iter().map(|a| listen(*a, &server.listen)).collect::<Result<Vec<_>, _>>()?;
-    let addresses = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
+    let addresses: Vec<SocketAddr> = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
     let own = server.operations_listen.map(|a| listen(a, &[])).transpose()?;
     let operations = own.as_ref().and_then(|l| l.local_addr().ok());
     let acceptors = match &service.tls {
@@ -128,6 +118,14 @@ pub fn start(service: Service, server: &config::Server) -> Result<ServerHandle, 
         }
         None => listeners.iter().map(|_| None).collect(),
     };
+    let metrics = Arc::new(Metrics::new(service.fleet.clone(), service.auth.clone()));
+    let counting = {
+        let (metrics, fleet) = (Arc::clone(&metrics), service.fleet.clone());
+        tokio::spawn(async move { metrics.follow(&fleet).await })
+    };
+    let reached = Served { port: addresses.first().map(SocketAddr::port), tls: service.tls.is_some() };
+    let face = Redfish::new(service.fleet, service.auth, service.subscriptions, Arc::clone(&metrics), reached);
+    let face = web::Data::new(face);
     let (send, receive) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new()
         .name("http".to_owned())
@@ -199,7 +197,7 @@ fn build(
     .shutdown_timeout(STOP_TIME)
     .on_connect(|io, data| {
         if let Some(stream) = io.downcast_ref::<TlsStream<TcpStream>>()
-            && let Some(name) = common_name(stream.ssl())
+            && let Some(name) = tls::peer_common_name(stream.ssl())
         {
             data.insert(ClientCertificate(name.into()));
         }
@@ -223,15 +221,4 @@ fn build(
         servers.push(server.run());
     }
     Ok(servers)
-}
-
-/// The common name of a client certificate that the handshake has verified.
-fn common_name(ssl: &SslRef) -> Option<String> {
-    if ssl.verify_result() != X509VerifyResult::OK {
-        return None;
-    }
-    let certificate = ssl.peer_certificate()?;
-    let mut names = certificate.subject_name().entries_by_nid(Nid::COMMONNAME);
-    let name = names.next()?.data().to_string().ok()?;
-    names.next().is_none().then_some(name)
 }
