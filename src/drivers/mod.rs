@@ -7,6 +7,7 @@
 //! Adding one: `docs/CONTRIBUTING.md`, "Add a driver".
 
 pub mod ipmi;
+mod keys;
 pub mod snmp_pdu;
 
 use std::{any::Any, fmt, sync::Arc, time::Duration};
