@@ -99,17 +99,16 @@ impl Run {
         let supplied = self.supplied().await;
         let on = match (&self.config.host, &supplied) {
             // Without mains there is nothing to ask.
-            (Some(_), Ok(Some(false))) => false,
+            (Some(_), Ok(false)) => false,
             (Some(host), _) => match self.look(host).await {
                 Ok(on) => on,
                 // Nobody needs to know the state for these: the command itself tells.
                 Err(_) if matches!(reset, ResetType::ForceOff | ResetType::FullPowerCycle) => true,
                 // It seems that it has no mains, and those can't tell.
-                Err(_) if matches!(supplied, Ok(None)) => false,
+                Err(_) if self.mains_unknown() => false,
                 Err(error) => return Err(error),
             },
-            // Nothing is known: a start is made, so that what was asked for is true afterwards.
-            (None, Ok(on)) => on.unwrap_or(false),
+            (None, Ok(on)) => *on,
             (None, Err(_)) if reset == ResetType::ForceOff => true,
             (None, Err(error)) => return Err(error.clone()),
         };
@@ -119,7 +118,7 @@ impl Run {
                 running: "no operating system (the node is off)".to_owned(),
             });
         }
-        Ok(plan::plan(self.parts, reset, on, supplied.ok().flatten().unwrap_or(true)))
+        Ok(plan::plan(self.parts, reset, on, supplied.unwrap_or(true)))
     }
 
     /// Whether the unit's device can tell its state. One that can't is never taken to be there already: it is switched
@@ -128,12 +127,13 @@ impl Run {
         self.fleet.caps(unit).is_none_or(|caps| caps.aspects.has(AspectKind::Power))
     }
 
-    /// What a unit that can't tell its state is assumed to be since its last command; `None`: it has had none.
+    /// What was last seen of a unit, or is assumed since its last command.
     fn assumed(&self, unit: &Ref) -> Option<bool> {
         self.fleet.worker(unit).ok()?.state.unit(&unit.unit, |u| u.power.as_ref().map(|p| p.value.is_on()))
     }
 
-    /// One unit, read now. Of one that can't tell its state, what is assumed: off, if there is nothing to go by.
+    /// One unit, read now. Of one that can't tell its state, what is assumed: off, if there is nothing to go by, so that
+    /// a start is made and what was asked for is true afterwards.
     pub(super) async fn look(&self, unit: &Ref) -> Result<bool, OpError> {
         if !self.tells(unit) {
             return Ok(self.assumed(unit).unwrap_or(false));
@@ -148,23 +148,27 @@ impl Run {
         })
     }
 
-    /// Whether any feed is on; true for a node without feeds, `None` if a feed can't tell and nothing is assumed of it.
-    async fn supplied(&self) -> Result<Option<bool>, OpError> {
+    /// Whether any feed is on; true for a node without feeds, and where only the host can tell.
+    async fn supplied(&self) -> Result<bool, OpError> {
         let mut trouble = None;
         for result in futures_util::future::join_all(self.config.feeds.iter().map(|f| self.look(&f.unit))).await {
             match result {
-                Ok(true) => return Ok(Some(true)),
+                Ok(true) => return Ok(true),
                 Ok(false) => {}
                 Err(error) => trouble = Some(error),
             }
         }
         match trouble {
             Some(error) => Err(error),
-            None if self.config.feeds.iter().any(|f| !self.tells(&f.unit) && self.assumed(&f.unit).is_none()) => {
-                Ok(None)
-            }
-            None => Ok(Some(self.config.feeds.is_empty())),
+            None => Ok(self.config.feeds.is_empty() || (self.config.host.is_some() && self.mains_unknown())),
         }
+    }
+
+    /// Whether no feed is known to be on, and one can't tell and was told nothing yet.
+    fn mains_unknown(&self) -> bool {
+        let mut feeds = self.config.feeds.iter().map(|feed| &feed.unit);
+        feeds.clone().all(|unit| self.assumed(unit) != Some(true))
+            && feeds.any(|unit| !self.tells(unit) && self.assumed(unit).is_none())
     }
 
     fn budget(&self, steps: &[Step]) -> Duration {
