@@ -117,7 +117,7 @@ fn it_names_every_key_of_every_driver() {
         for key in known {
             let live = |e: &&toml::Table| e["driver"].as_str() == Some(kind.name) && e.contains_key(key);
             let told = text.contains(&format!("`{key}`"));
-            assert!(shown.iter().any(|e| live(&e)) || told, "{key} of {} is not in the example", kind.name);
+            assert!(shown.iter().any(live) || told, "{key} of {} is not in the example", kind.name);
         }
     }
 }

@@ -72,22 +72,21 @@ impl Conversation {
         }
     }
 
-    /// A fault of the unit is within, one of the whole endpoint outside.
-    async fn power(&self, status: &Status, unit: &Unit) -> Result<Result<PowerState, Fault>, Fault> {
-        let ended = match self.run(&status.command, unit).await {
-            Ok(ended) => ended,
-            Err(error @ (RunError::Empty | RunError::NotStarted { .. })) => {
-                return Err(Fault::NotSent(error.to_string()));
+    /// A status that fails or hangs is a fault of its unit: the next one may tell.
+    async fn power(&self, status: &Status, unit: &Unit) -> Result<PowerState, Fault> {
+        if !self.0.units.contains(unit) {
+            return Err(self.no_such_unit(unit));
+        }
+        let ended = self.run(&status.command, unit).await.map_err(|error| match error {
+            RunError::Empty | RunError::NotStarted { .. } => Fault::NotSent(error.to_string()),
+            RunError::TimedOut { .. } | RunError::Lost { .. } => {
+                Fault::Unreachable(format!("`status` of {unit}: {error}"))
             }
-            // What hangs for one unit will hang for the next: leave it alone for a while.
-            Err(error @ (RunError::TimedOut { .. } | RunError::Lost { .. })) => {
-                return Err(Fault::Unreachable(format!("`status` of {unit}: {error}")));
-            }
-        };
+        })?;
         let said = || complaint("status", unit, &status.command, &ended);
-        let Some(code) = ended.status.code() else { return Ok(Err(Fault::Garbage(said()))) };
+        let Some(code) = ended.status.code() else { return Err(Fault::Garbage(said())) };
         let rejected = || Fault::Refused(Why::Rejected(said()));
-        Ok(match &status.told {
+        match &status.told {
             Told::Codes { .. } => status.told.by_code(code).ok_or_else(rejected),
             Told::Lines { .. } if code != 0 => Err(rejected()),
             Told::Lines { .. } => status.told.by_output(&ended.out).ok_or_else(|| {
@@ -95,7 +94,7 @@ impl Conversation {
                 let shown: String = out.trim().chars().filter(|c| !c.is_control()).take(200).collect();
                 Fault::Garbage(format!("`status` of {unit} says {shown:?}: neither on nor off"))
             }),
-        })
+        }
     }
 }
 
@@ -125,8 +124,7 @@ impl Driver for Conversation {
         let units = if units.is_empty() { &self.0.units } else { units };
         let place = at.and_then(|c| c.0.first().copied()).and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
         let Some(unit) = units.get(place) else { return Ok(Page { items: Vec::new(), next: None }) };
-        let state =
-            if self.0.units.contains(unit) { self.power(status, unit).await? } else { Err(self.no_such_unit(unit)) };
+        let state = self.power(status, unit).await;
         let next = place + 1;
         let next = (next < units.len()).then(|| Cursor(vec![u64::try_from(next).unwrap_or(u64::MAX)]));
         Ok(Page { items: vec![(unit.clone(), state.map(Fact::Power))], next })
