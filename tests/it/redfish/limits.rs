@@ -8,8 +8,9 @@ use std::{
 
 use super::*;
 
-/// `server.rs`: 10 s for a request's head, 2 s until a client that does not close its side is cut off; and some slack.
-const CUT: Duration = Duration::from_secs(16);
+/// `server.rs`: 10 s for a connection's first head, 15 s for a later one, 2 s until a client that does not close its
+/// side is cut off; and some slack.
+const CUT: Duration = Duration::from_secs(20);
 
 /// Writes `text` a byte at a time until the other side is gone. Returns how long that took and what it said.
 fn drip(mut socket: TcpStream, text: &'static str) -> (Duration, String) {
