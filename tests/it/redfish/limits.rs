@@ -159,12 +159,15 @@ async fn a_body_that_is_too_large_is_refused() {
     let token = openssl::base64::encode_block(format!("admin:{PASSWORD}").as_bytes());
     let head = format!(
         "POST {reset} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {token}\r\nContent-Type: application/json\r\n\
-         Transfer-Encoding: chunked\r\n\r\n"
+         Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
     );
-    let chunks = std::iter::repeat_n([b"4000\r\n".as_slice(), &[b' '; 16384], b"\r\n"].concat(), 160);
+    let chunks = std::iter::repeat_n([b"4000\r\n".as_slice(), &[b' '; 16384], b"\r\n"].concat(), 160)
+        .chain([b"0\r\n\r\n".to_vec()]);
+    let begun = Instant::now();
     let chunked = tokio::task::spawn_blocking(move || tell(at, std::iter::once(head.into_bytes()).chain(chunks)));
     let chunked = chunked.await.unwrap();
     assert_eq!(status(&chunked), 413, "{chunked}");
     assert!(chunked.contains("PayloadTooLarge"), "{chunked}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "it was closed after {:?}", begun.elapsed());
     assert_eq!(rig.reset("pdu-1", "On").await.status, 204, "the service goes on");
 }
