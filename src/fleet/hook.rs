@@ -19,6 +19,10 @@ pub struct Occasion {
     pub enabled: BootEnabled,
 }
 
+/// What a command inherits of our environment. Nothing else: passwords of devices may be in it (`{ env = "..." }`).
+const INHERITED: &[&str] =
+    &["HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "SSH_AUTH_SOCK", "TMPDIR", "TZ", "USER"];
+
 /// Runs a hook to its end; the error is one line for people.
 pub async fn run(hook: &Hook, node: &Node, occasion: Occasion) -> Result<(), String> {
     let work = async {
@@ -65,7 +69,7 @@ fn fill(text: &str, node: &Node, occasion: Occasion) -> String {
 
 async fn command(argv: &[String], node: &Node, occasion: Occasion, within: Duration) -> Result<(), String> {
     let argv: Vec<String> = argv.iter().map(|arg| fill(arg, node, occasion)).collect();
-    let ended = process::run(&argv, Environment::Inherited, within).await.map_err(|e| e.to_string())?;
+    let ended = process::run(&argv, Environment::Inherited(INHERITED), within).await.map_err(|e| e.to_string())?;
     if ended.status.success() {
         return Ok(());
     }

@@ -37,8 +37,8 @@ const QUOTED_LINES: usize = 3;
 /// What the program finds in its environment.
 #[derive(Debug, Clone, Copy)]
 pub enum Environment<'a> {
-    /// What this process has.
-    Inherited,
+    /// Those of this process's own variables, in its own working folder.
+    Inherited(&'a [&'a str]),
     /// This process's `PATH`, and these variables, which may overrule it. The working folder is `/`.
     Only(&'a [(String, Secret)]),
 }
@@ -122,10 +122,16 @@ pub async fn run(argv: &[String], environment: Environment<'_>, within: Duration
     let (program, arguments) = argv.split_first().ok_or(RunError::Empty)?;
     let named = || program.clone();
     let mut command = tokio::process::Command::new(program);
-    if let Environment::Only(variables) = environment {
-        let path = std::env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());
-        command.current_dir("/").env_clear().env("PATH", path);
-        command.envs(variables.iter().map(|(name, value)| (name, value.expose())));
+    command.env_clear();
+    match environment {
+        Environment::Inherited(names) => {
+            command.envs(names.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        }
+        Environment::Only(variables) => {
+            let path = std::env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());
+            command.current_dir("/").env("PATH", path);
+            command.envs(variables.iter().map(|(name, value)| (name, value.expose())));
+        }
     }
     let mut child = command
         .args(arguments)

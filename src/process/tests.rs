@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::*;
 
+const INHERITED: Environment<'static> = Environment::Inherited(&["PATH", "CARGO_MANIFEST_DIR"]);
 const LONG: Duration = Duration::from_secs(20);
 
 fn shell(script: &str) -> Vec<String> {
@@ -12,7 +13,7 @@ fn shell(script: &str) -> Vec<String> {
 }
 
 async fn ended(script: &str) -> Ended {
-    run(&shell(script), Environment::Inherited, LONG).await.unwrap()
+    run(&shell(script), INHERITED, LONG).await.unwrap()
 }
 
 fn alive(pid: &str) -> bool {
@@ -44,7 +45,7 @@ async fn what_is_late_is_killed_with_its_children() {
     let pids = dir.path().join("pids");
     let script = format!("sleep 60 & echo $! > '{0}'; echo $$ >> '{0}'; wait", pids.display());
     let begun = Instant::now();
-    let late = run(&shell(&script), Environment::Inherited, Duration::from_millis(700)).await.unwrap_err();
+    let late = run(&shell(&script), INHERITED, Duration::from_millis(700)).await.unwrap_err();
     assert_eq!(late.to_string(), "/bin/sh was not done within 700ms and was killed");
     assert!(begun.elapsed() < Duration::from_secs(5));
     let pids = std::fs::read_to_string(pids).unwrap();
@@ -66,7 +67,7 @@ async fn nobody_waiting_ends_it_too() {
     let script = format!("sleep 60 & echo $! > '{}'; wait", file.display());
     let argv = shell(&script);
     tokio::select! {
-        _ = run(&argv, Environment::Inherited, LONG) => panic!("it can't have ended"),
+        _ = run(&argv, INHERITED, LONG) => panic!("it can't have ended"),
         () = async {
             while std::fs::read_to_string(&file).unwrap_or_default().is_empty() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -106,11 +107,14 @@ async fn the_environment_is_what_it_is_told_to_be() {
         text.lines().filter_map(|line| line.split('=').next()).filter(|name| !own.contains(name)).collect();
     assert!(names.len() == 2 && names.contains(&"PATH") && names.contains(&"GREETING"), "{text}");
     assert!(text.contains("GREETING=hello $HOME; `id`\n"), "{text}");
+    let text = String::from_utf8(ended("env; pwd").await.out).unwrap();
+    assert!(text.contains("CARGO_MANIFEST_DIR=") && !text.contains("CARGO_PKG_NAME="), "{text}");
+    assert!(text.ends_with(&format!("{}\n", std::env::current_dir().unwrap().display())), "its own folder");
 }
 
 #[tokio::test]
 async fn what_can_not_be_started_is_named() {
-    let nothing = run(&["/no/such/program".to_owned()], Environment::Inherited, LONG).await.unwrap_err();
+    let nothing = run(&["/no/such/program".to_owned()], INHERITED, LONG).await.unwrap_err();
     assert!(nothing.to_string().starts_with("/no/such/program can't be started: "), "{nothing}");
-    assert!(matches!(run(&[], Environment::Inherited, LONG).await, Err(RunError::Empty)));
+    assert!(matches!(run(&[], INHERITED, LONG).await, Err(RunError::Empty)));
 }
