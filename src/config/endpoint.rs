@@ -99,7 +99,7 @@ fn settings(cx: &mut Cx<'_>, s: &Section<'_>, kind: &DriverKind) -> Option<toml:
 
 fn value(cx: &mut Cx<'_>, s: &Section<'_>, kind: &DriverKind, key: &str, entry: &Entry) -> Option<toml::Value> {
     let spot = &entry.spot;
-    if kind.secrets.contains(&key) {
+    if kind.is_secret(key) {
         let text = cx.secrets.resolve(&mut cx.p, cx.sources, cx.env, s, key, spot);
         return Some(toml::Value::String(text.unwrap_or_else(|| STAND_IN.to_owned())));
     }

@@ -325,16 +325,17 @@ impl Conversation {
             .iter()
             .map(|(unit, act)| {
                 let index = outlets.index(unit).ok_or_else(|| self.no_such_unit(unit))?;
-                let value = match act {
-                    Act::Power(PowerAct::On) => outlets.on,
-                    Act::Power(PowerAct::Off) => outlets.off,
+                let on = match act {
+                    Act::Power(PowerAct::On) => true,
+                    Act::Power(PowerAct::Off) => false,
                     _ => {
                         return Err(Fault::Unsupported(
                             "an outlet can be switched on and off, nothing else".to_owned(),
                         ));
                     }
                 };
-                Ok((outlets.command.at(&index), Value::Integer(value)))
+                let (oid, value) = outlets.order(&index, on);
+                Ok((oid, Value::Integer(value)))
             })
             .collect();
         let varbinds: Vec<(Oid, Value)> = checked.iter().filter_map(|c| c.clone().ok()).collect();

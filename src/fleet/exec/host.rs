@@ -39,7 +39,8 @@ impl Run {
 
     pub(super) async fn host_off(&mut self) -> Result<(), OpError> {
         let (host, _) = self.host()?;
-        if self.op.reset != crate::model::ResetType::ForceOff && matches!(self.look(&host).await, Ok(false)) {
+        let may_be_off = self.op.reset != crate::model::ResetType::ForceOff && self.tells(&host);
+        if may_be_off && matches!(self.look(&host).await, Ok(false)) {
             return Ok(());
         }
         self.has_cut = true;
@@ -49,7 +50,7 @@ impl Run {
     pub(super) async fn host_on(&mut self) -> Result<(), OpError> {
         let (host, _) = self.host()?;
         // A BMC may start its host by itself when mains come back.
-        if self.supplied_now && matches!(self.look(&host).await, Ok(true)) {
+        if self.supplied_now && self.tells(&host) && matches!(self.look(&host).await, Ok(true)) {
             self.start_sent = true;
             return Ok(());
         }
@@ -119,6 +120,7 @@ impl Run {
                     self.start_sent = false;
                 }
                 Err(error) => return Err(error),
+                Ok(()) if !self.tells(&host) => return Ok(()),
                 Ok(()) => {
                     self.pause_until(clock::now() + CYCLE_SETTLE).await?;
                     if let Ok(()) = self.wait_for(&worker, &host, true, CYCLE_WINDOW).await? {

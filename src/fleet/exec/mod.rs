@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     config,
-    model::{Fault, Ref, ResetType},
+    model::{AspectKind, Fault, Ref, ResetType},
 };
 
 /// Longest a live read may take that an operation begins with: a few time-outs of a lossy network.
@@ -189,6 +189,8 @@ impl Run {
                 Ok(on) => on,
                 // Nobody needs to know the state for these: the command itself tells.
                 Err(_) if matches!(reset, ResetType::ForceOff | ResetType::FullPowerCycle) => true,
+                // It seems that it has no mains, and those can't tell.
+                Err(_) if self.mains_unknown() => false,
                 Err(error) => return Err(error),
             },
             (None, Ok(on)) => *on,
@@ -204,8 +206,23 @@ impl Run {
         Ok(plan::plan(self.parts, reset, on, supplied.unwrap_or(true)))
     }
 
-    /// One unit, read now.
+    /// Whether the unit's device can tell its state. One that can't is never taken to be there already: it is switched
+    /// whatever is assumed of it, because somebody else may have switched it too.
+    pub(super) fn tells(&self, unit: &Ref) -> bool {
+        self.fleet.caps(unit).is_none_or(|caps| caps.aspects.has(AspectKind::Power))
+    }
+
+    /// What was last seen of a unit, or is assumed since its last command.
+    fn assumed(&self, unit: &Ref) -> Option<bool> {
+        self.fleet.worker(unit).ok()?.state.unit(&unit.unit, |u| u.power.as_ref().map(|p| p.value.is_on()))
+    }
+
+    /// One unit, read now. Of one that can't tell its state, what is assumed: off, if there is nothing to go by, so that
+    /// a start is made and what was asked for is true afterwards.
     pub(super) async fn look(&self, unit: &Ref) -> Result<bool, OpError> {
+        if !self.tells(unit) {
+            return Ok(self.assumed(unit).unwrap_or(false));
+        }
         let worker = self.fleet.worker(unit)?;
         worker
             .read(crate::model::Aspect::Power, &unit.unit, FIRST_LOOK)
@@ -217,7 +234,7 @@ impl Run {
             .ok_or_else(|| Inner::endpoint_error(unit, Fault::Garbage("it told no power state".to_owned())))
     }
 
-    /// Whether any feed is on; true for a node without feeds.
+    /// Whether any feed is on; true for a node without feeds, and where only the host can tell.
     async fn supplied(&self) -> Result<bool, OpError> {
         let mut trouble = None;
         for result in futures_util::future::join_all(self.config.feeds.iter().map(|f| self.look(&f.unit))).await {
@@ -229,7 +246,7 @@ impl Run {
         }
         match trouble {
             Some(error) => Err(error),
-            None => Ok(self.config.feeds.is_empty()),
+            None => Ok(self.config.feeds.is_empty() || (self.config.host.is_some() && self.mains_unknown())),
         }
     }
 
@@ -240,6 +257,13 @@ impl Run {
             Some(host) => self.look(host).await,
             None => Ok(true),
         }
+    }
+
+    /// Whether no feed is known to be on, and one can't tell and was told nothing yet.
+    fn mains_unknown(&self) -> bool {
+        let mut feeds = self.config.feeds.iter().map(|feed| &feed.unit);
+        feeds.clone().all(|unit| self.assumed(unit) != Some(true))
+            && feeds.any(|unit| !self.tells(unit) && self.assumed(unit).is_none())
     }
 
     fn budget(&self, steps: &[Step]) -> Duration {

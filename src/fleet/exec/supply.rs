@@ -16,10 +16,11 @@ impl Run {
             let mut part = self.part();
             jobs.push(async move {
                 // "Already there" is decided here, by a live look.
-                match part.look(&feed.unit).await {
-                    Ok(false) if part.settled(&feed.unit)? => Ok(()),
-                    _ => part.switch(&feed.unit, false, Step::SupplyOff.as_str()).await,
+                let off = part.tells(&feed.unit) && matches!(part.look(&feed.unit).await, Ok(false));
+                if off && part.settled(&feed.unit)? {
+                    return Ok(());
                 }
+                part.switch(&feed.unit, false, Step::SupplyOff.as_str()).await
             });
         }
         self.has_cut = true;
@@ -43,7 +44,7 @@ impl Run {
     }
 
     async fn feed_on(&mut self, feed: &Feed, gap: &mut Option<std::time::Instant>) -> Result<(), OpError> {
-        let on = self.look(&feed.unit).await?;
+        let on = self.tells(&feed.unit) && self.look(&feed.unit).await?;
         if on && self.settled(&feed.unit)? {
             return Ok(());
         }

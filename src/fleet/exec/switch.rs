@@ -39,7 +39,8 @@ impl Run {
             Proof::ReadBack { within } => within,
             _ => DEFAULT_WINDOW,
         };
-        if self.recovering {
+        let tells = self.tells(unit);
+        if self.recovering && tells {
             // The crash may have cut us after the command: a slow relay gets its time before it is asked again.
             if worker.expect(&unit.unit, on, window.min(RECOVERY_WINDOW)).await.is_ok() {
                 return Ok(());
@@ -64,6 +65,10 @@ impl Run {
                 }
                 Err(fault @ Fault::Uncertain(_)) if contested => {
                     worker.state.change(&unit.unit, |u| u.unsettled = Some((!on, clock::now())));
+                    return Err(OpError::Uncertain { endpoint: unit.endpoint.clone(), fault });
+                }
+                // Nothing can show what came of it.
+                Err(fault @ Fault::Uncertain(_)) if !tells => {
                     return Err(OpError::Uncertain { endpoint: unit.endpoint.clone(), fault });
                 }
                 Err(fault @ Fault::Uncertain(_)) => {

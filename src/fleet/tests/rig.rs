@@ -57,6 +57,7 @@ pub struct Device {
     pub id: &'static str,
     bmc: bool,
     batch: u16,
+    blind: bool,
     state: Arc<Mutex<State>>,
 }
 
@@ -88,11 +89,17 @@ impl Device {
             mains_since: None,
             mains_offs: 0,
         };
-        Self { id, bmc, batch: 1, state: Arc::new(Mutex::new(state)) }
+        Self { id, bmc, batch: 1, blind: false, state: Arc::new(Mutex::new(state)) }
     }
 
     pub fn batch(mut self, batch: u16) -> Self {
         self.batch = batch;
+        self
+    }
+
+    /// Takes commands and can't tell what came of them.
+    pub fn blind(mut self) -> Self {
+        self.blind = true;
         self
     }
 
@@ -160,9 +167,9 @@ impl Device {
         };
         Caps {
             acts,
-            aspects: AspectSet::of(&[AspectKind::Power, AspectKind::Boot]),
+            aspects: AspectSet::of(if self.blind { &[] } else { &[AspectKind::Power, AspectKind::Boot] }),
             boot,
-            proof: Proof::ReadBack { within: Duration::from_secs(10) },
+            proof: if self.blind { Proof::None } else { Proof::ReadBack { within: Duration::from_secs(10) } },
             batch: self.batch,
         }
     }
@@ -199,6 +206,9 @@ impl Driver for Device {
     async fn observe(&mut self, aspect: &Aspect, units: &[Unit], _at: Option<Cursor>) -> Result<Page, Fault> {
         self.state().reads += 1;
         self.answer().await?;
+        if self.blind {
+            return Err(Fault::Unsupported("it can't tell".to_owned()));
+        }
         let mut state = self.state();
         let boot = state.boot;
         let items = units

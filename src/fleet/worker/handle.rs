@@ -11,7 +11,7 @@ use super::{ActJob, Msg, ReadRequest, look::Expectation};
 use crate::{
     config,
     fleet::{board::EndpointState, clock},
-    model::{Act, Aspect, Done, Fault, PowerState, Unit},
+    model::{Act, Aspect, AspectKind, Done, Fault, PowerState, Unit},
 };
 
 /// Messages a worker may have waiting: more than any rack asks at once, little enough to be memory.
@@ -106,7 +106,18 @@ impl WorkerHandle {
     pub async fn retry(&self) -> Result<(), Fault> {
         let (reply, answer) = oneshot::channel();
         self.send(Msg::Retry(reply))?;
-        answer.await.map_err(gone)?
+        match answer.await.map_err(gone)? {
+            // It was opened; that its units can't tell their state is no fault of it.
+            Err(Fault::Unsupported(_)) if self.tells_nothing() => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Whether it has units, none of which can tell its state.
+    fn tells_nothing(&self) -> bool {
+        let units = self.state.units();
+        let mut caps = units.values().filter_map(|u| u.caps.as_ref()).peekable();
+        caps.peek().is_some() && caps.all(|caps| !caps.aspects.has(AspectKind::Power))
     }
 
     /// Says which units matter.

@@ -295,8 +295,7 @@ impl Worker {
         for aspect in self.table.due(now) {
             let units: Vec<Unit> = match aspect {
                 // Before the first login nobody knows what is worth asking.
-                Aspect::Power => self.watched.clone(),
-                _ if !self.opened && self.breaker.is_open() => continue,
+                _ if aspect != Aspect::Power && !self.opened && self.breaker.is_open() => continue,
                 _ => self.watched.iter().filter(|u| worth_asking(&self.state, u, &aspect)).cloned().collect(),
             };
             if units.is_empty() {

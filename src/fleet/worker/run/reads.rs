@@ -80,6 +80,11 @@ impl Worker {
     pub(super) fn unit_failed(&mut self, job: &mut ReadJob, unit: &Unit, fault: Fault) {
         if job.aspect == Aspect::Power {
             self.looks.failed(Some(unit), &fault);
+            // One that is changing is asked again soon: that is no trouble.
+            if matches!(fault, Fault::Busy { .. }) {
+                job.faults.insert(unit.clone(), fault);
+                return;
+            }
             let before = self.state.change(unit, |u| u.fault.replace(fault.clone()));
             if before.as_ref() != Some(&fault) {
                 tracing::warn!(endpoint = %self.config.id, %unit, %fault, "unit can't be read");

@@ -1,11 +1,15 @@
-//! Takes typed values out of a TOML table and collects everything that is wrong with it, unknown keys included.
-//! Endpoint settings and family files are read with the same words, so that their errors read the same.
+//! Takes typed values out of a TOML table and collects everything that is wrong with it, unknown keys included: what
+//! a driver's `parse` is written with. Endpoint settings and PDU family files are read with the same words, so that
+//! their errors read the same.
+//!
+//! Each getter takes its key once, notes what is wrong with the value and answers `None` then; `finish` notes the keys
+//! that nobody took. `None` without a note: the key is not there.
 
 use std::{cell::RefCell, collections::BTreeSet, time::Duration};
 
 use toml::{Table, Value};
 
-use crate::{drivers::SettingsError, wire::snmp::Oid};
+use super::SettingsError;
 
 /// A table under inspection.
 pub(super) struct Keys<'t> {
@@ -122,10 +126,23 @@ impl<'t> Keys<'t> {
         None
     }
 
-    /// An object identifier in numbers.
-    pub(super) fn oid(&mut self, key: &str) -> Option<Oid> {
-        let text = self.text(key)?;
-        text.parse().map_err(|e| self.wrong(key, format!("{e}"))).ok()
+    /// A list of texts, none of them empty. Whole numbers count as their digits.
+    pub(super) fn texts(&mut self, key: &str) -> Option<Vec<String>> {
+        let Value::Array(items) = self.raw(key)? else {
+            self.wrong(key, "expected a list of texts, as in [\"a\", \"b\"]");
+            return None;
+        };
+        let text = |item: &Value| match item {
+            Value::String(text) if !text.is_empty() => Some(text.clone()),
+            Value::Integer(number) => Some(number.to_string()),
+            _ => None,
+        };
+        let texts: Option<Vec<String>> = items.iter().map(text).collect();
+        if texts.as_ref().is_none_or(Vec::is_empty) {
+            self.wrong(key, "expected a list of texts, at least one, none of them empty");
+            return None;
+        }
+        texts
     }
 
     /// A table below.
@@ -153,7 +170,8 @@ impl<'t> Keys<'t> {
     }
 }
 
-fn kind(value: &Value) -> &'static str {
+/// The type of a value, for people.
+pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::String(_) => "text",
         Value::Integer(_) => "a whole number",
