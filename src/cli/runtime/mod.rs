@@ -3,6 +3,8 @@
 //! `serve` and `demo` differ only in where the file comes from and what is printed.
 
 mod limits;
+mod notify;
+mod protect;
 mod reload;
 mod stop;
 
@@ -30,6 +32,8 @@ pub struct Plan {
     pub config: PathBuf,
     /// Make this administrator when there is no account yet, instead of one with a password of our own.
     pub first: Option<(String, Secret)>,
+    /// Leave core dumps and debuggers alone: for those who look for a fault of rackfish itself.
+    pub core_dumps: bool,
 }
 
 /// A running service.
@@ -45,6 +49,15 @@ pub struct Running {
     /// Listeners.
     pub server: ServerHandle,
     store: Arc<dyn Store>,
+}
+
+impl Running {
+    /// One line for the service manager.
+    fn summary(&self) -> String {
+        let config = self.fleet.config();
+        let at: Vec<String> = self.server.addresses.iter().map(ToString::to_string).collect();
+        format!("{} nodes, {} endpoints, serving at {}", config.nodes.len(), config.endpoints.len(), at.join(", "))
+    }
 }
 
 fn failed(code: &str, text: impl std::fmt::Display) -> CliError {
@@ -72,7 +85,11 @@ pub fn run(plan: Plan, ready: impl AsyncFnOnce(&Running) -> Result<(), CliError>
     for warning in &loaded.warnings {
         tracing::warn!(target: "rackfish::config", "{warning}");
     }
+    if !plan.core_dumps {
+        protect::against_dumps();
+    }
     limits::raise(loaded.config.endpoints.len());
+    let notify = notify::Notify::from_env();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("fleet")
@@ -84,8 +101,9 @@ pub fn run(plan: Plan, ready: impl AsyncFnOnce(&Running) -> Result<(), CliError>
         let config = Arc::new(loaded.config);
         let running = Arc::new(start(&config, plan.first.clone()).await?);
         ready(&running).await?;
-        let reloader = Arc::new(reload::Reloader::new(plan.config, Arc::clone(&running), log, files));
-        stop::until_asked(signals, &config, &running, reloader).await?;
+        notify.ready(&running.summary());
+        let reloader = reload::Reloader::new(plan.config, Arc::clone(&running), log, files, notify.clone());
+        stop::until_asked(signals, &config, &running, Arc::new(reloader), &notify).await?;
         stop::stop(running).await;
         Ok(())
     })

@@ -5,7 +5,7 @@ use std::{io, sync::Arc, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Running, failed, reload::Reloader, socket};
+use super::{Running, failed, notify::Notify, reload::Reloader, socket};
 use crate::{
     cli::{CliError, control},
     config::{Config, watch::Watch},
@@ -38,17 +38,20 @@ pub async fn until_asked(
     config: &Config,
     running: &Arc<Running>,
     reloader: Arc<Reloader>,
+    notify: &Notify,
 ) -> Result<(), CliError> {
     let end = CancellationToken::new();
     let control = {
         let (reloader, end) = (Arc::clone(&reloader), end.clone());
         let path = socket(config);
-        let (fleet, auth) = (running.fleet.clone(), running.auth.clone());
+        let (fleet, auth, store) = (running.fleet.clone(), running.auth.clone(), Arc::clone(&running.store));
         let reload = move || {
             let reloader = Arc::clone(&reloader);
             async move { reloader.reload().await }
         };
-        tokio::spawn(async move { control::serve_control(&path, fleet, auth, reload, end.cancelled_owned()).await })
+        tokio::spawn(async move { 
+            control::serve_control(&path, fleet, auth, store, reload, end.cancelled_owned()).await
+        })
     };
     let watching = config.server.watch.then(|| {
         let reloader = Arc::clone(&reloader);
@@ -72,6 +75,17 @@ pub async fn until_asked(
             }
         })
     };
+    if let Some(every) = notify.watchdog() {
+        let notify = notify.clone();
+        // On the fleet's own runtime: when that stands still, so does this, and the manager starts us anew. It goes on
+        // while operations under way come to their end, until the runtime is gone.
+        tokio::spawn(async move {
+            loop {
+                notify.alive();
+                tokio::time::sleep(every).await;
+            }
+        });
+    }
     let mut control = control;
     let mut ended_early = None;
     loop {
@@ -90,6 +104,7 @@ pub async fn until_asked(
             }
         }
     }
+    notify.stopping();
     end.cancel();
     // Awaited: a task that is only told to end still holds what it uses.
     for task in [Some(saving), watching].into_iter().flatten() {
