@@ -67,7 +67,7 @@ pub struct NewSession {
     /// For `Location` and `Id`.
     pub id: Arc<str>,
     /// For `X-Auth-Token`: 64 hexadecimal characters.
-    pub token: String,
+    pub token: Secret,
     /// Whose it is.
     pub principal: Principal,
 }

@@ -10,7 +10,7 @@ mod tar;
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write as _},
+    io,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
@@ -46,7 +46,7 @@ pub(super) fn run(args: &BackupArgs) -> Result<(), CliError> {
         CliError::new("backup", Exit::Failed, format!("{} can't be written: {error}", args.file.display()))
     };
     let aside = beside(&args.file);
-    let result = write(args, &aside, failed).and_then(|archive| {
+    let result = write(args, &aside, failed).and_then(|mut archive| {
         let kept = archive.finish().and_then(|()| fs::rename(&aside, &args.file));
         kept.map_err(|error| failed(&error)).map(|()| archive)
     });

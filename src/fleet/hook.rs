@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::Stdio};
 
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use tokio::io::AsyncReadExt;
 
 use crate::{
@@ -19,6 +20,10 @@ pub struct Occasion {
     /// Whether the override stays.
     pub enabled: BootEnabled,
 }
+
+/// What a command inherits of our environment. Nothing else: passwords of devices may be in it (`{ env = "..." }`).
+const INHERITED: &[&str] =
+    &["HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "SSH_AUTH_SOCK", "TMPDIR", "TZ", "USER"];
 
 /// Output of a hook that is kept for its error message.
 const MOST_OUTPUT: u64 = 4096;
@@ -41,7 +46,10 @@ pub async fn run(hook: &Hook, node: &Node, occasion: Occasion) -> Result<(), Str
                     request = request.header("content-type", "application/json").body(fill(body, node, occasion));
                 }
                 if let Some(authorization) = authorization {
-                    request = request.header("authorization", authorization.expose());
+                    let mut value = HeaderValue::from_str(authorization.expose())
+                        .map_err(|_| "the authorization is nothing that a header can carry".to_owned())?;
+                    value.set_sensitive(true);
+                    request = request.header(AUTHORIZATION, value);
                 }
                 let answer = request.send().await.map_err(|e| e.without_url().to_string())?;
                 let status = answer.status();
@@ -69,6 +77,8 @@ async fn command(argv: &[String], node: &Node, occasion: Occasion) -> Result<(),
     let program = argv.next().ok_or("the command is empty")?;
     let mut child = tokio::process::Command::new(&program)
         .args(argv)
+        .env_clear()
+        .envs(std::env::vars_os().filter(|(name, _)| INHERITED.iter().any(|known| name == known)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -108,4 +118,25 @@ async fn files(folder: &Path, node: &Node, occasion: Occasion) -> Result<(), Str
         tokio::fs::rename(&aside, &path).await.map_err(|e| format!("{}: {e}", path.display()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::fleet::tests::rig;
+
+    #[tokio::test]
+    async fn a_command_inherits_no_secrets() {
+        // Cargo sets it for tests; it stands for any variable that is none of the hook's business.
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        let script = r#"test -z "$CARGO_MANIFEST_DIR" && test -n "$PATH" || { env >&2; exit 1; }"#;
+        let action = HookAction::Command(["/bin/sh", "-c", script].map(str::to_owned).to_vec());
+        let hook = Hook { action, timeout: Duration::from_secs(10) };
+        let occasion = Occasion { target: BootTarget::Pxe, mode: BootMode::Uefi, enabled: BootEnabled::Once };
+        let node = rig::node("n1", None, &["pdu/1"]);
+        assert_eq!(run(&hook, &node, occasion).await, Ok(()));
+    }
 }

@@ -7,6 +7,8 @@ mod notify;
 mod protect;
 mod reload;
 mod stop;
+#[cfg(test)]
+mod tests;
 
 use std::{path::PathBuf, sync::Arc};
 

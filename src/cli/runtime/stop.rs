@@ -14,6 +14,10 @@ use crate::{
 /// How often last uses of sessions are written down.
 const SAVE_EVERY: Duration = Duration::from_mins(1);
 
+/// How often a certificate that we made is looked at: it is made anew a month before its end, and never while nobody
+/// looks. A configured one that was replaced is taken over by then too, if files are not watched.
+const RENEW_EVERY: Duration = Duration::from_hours(12);
+
 /// The signals we live by. Made before anything else, so that none is missed.
 pub struct Signals {
     terminate: Signal,
@@ -75,6 +79,19 @@ pub async fn until_asked(
             }
         })
     };
+    let renewing = running.tls.clone().map(|tls| {
+        let fleet = running.fleet.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(RENEW_EVERY).await;
+                let config = fleet.config();
+                let server = &config.server;
+                if let Err(error) = tls.reload(&server.tls, &server.state_dir, &server.listen) {
+                    tracing::error!(%error, "the certificate stays as it is");
+                }
+            }
+        })
+    });
     if let Some(every) = notify.watchdog() {
         let notify = notify.clone();
         // On the fleet's own runtime: when that stands still, so does this, and the manager starts us anew. It goes on
@@ -107,7 +124,7 @@ pub async fn until_asked(
     notify.stopping();
     end.cancel();
     // Awaited: a task that is only told to end still holds what it uses.
-    for task in [Some(saving), watching].into_iter().flatten() {
+    for task in [Some(saving), watching, renewing].into_iter().flatten() {
         task.abort();
         if let Err(error) = task.await
             && !error.is_cancelled()

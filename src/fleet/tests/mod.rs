@@ -6,5 +6,5 @@ mod cost;
 mod lists;
 mod power;
 mod recovery;
-mod rig;
+pub(super) mod rig;
 mod trouble;
