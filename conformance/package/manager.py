@@ -5,6 +5,7 @@ system calls that the service makes are recorded instead, and held against the u
 
 import os
 import re
+import resource
 import shlex
 import socket
 import subprocess
@@ -38,6 +39,8 @@ class Service:
 
     def __init__(self, machine: Throwaway, unit: Unit, trace: bool = False) -> None:
         self.machine, self.unit, self.trace = machine, unit, trace
+        # Not every root may raise its own limit.
+        self.descriptors = min(int(unit.one("LimitNOFILE")), resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         self.heard: list[str] = []
         self.status: int | None = None
         self._child: subprocess.Popen | None = None
@@ -46,7 +49,7 @@ class Service:
 
     def _as_user(self) -> list[str]:
         user, group = self.unit.one("User"), self.unit.one("Group")
-        return ["prlimit", f"--nofile={self.unit.one('LimitNOFILE')}", f"--core={self.unit.one('LimitCORE')}",
+        return ["prlimit", f"--nofile={self.descriptors}", f"--core={self.unit.one('LimitCORE')}",
                 "setpriv", "--reuid", user, "--regid", group, "--clear-groups", "--no-new-privs",
                 "--bounding-set=-all", "--inh-caps=-all", "sh", "-c", f'umask {self.unit.one("UMask")}; exec "$@"', "sh"]
 
@@ -147,7 +150,7 @@ def traced(text: str, program: str) -> list[str]:
     """The lines of a trace from the start of `program` on."""
     lines = text.splitlines()
     for at, line in enumerate(lines):
-        if "execve(" in line and program in line:
+        if f'execve("{program}"' in line and line.endswith(" = 0"):
             return lines[at + 1:]
     raise Failure(f"the trace does not show the start of {program}")
 
