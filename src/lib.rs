@@ -37,6 +37,8 @@ pub mod config;
 pub mod drivers;
 #[cfg(feature = "runtime")]
 pub mod fleet;
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "runtime")]
 pub mod sim;
 #[cfg(feature = "runtime")]

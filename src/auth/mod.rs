@@ -147,6 +147,11 @@ pub enum AccountError {
     Store(#[from] crate::store::StoreError),
 }
 
+/// What [`Auth::open`] reads, without the time that it takes to hash: for `crate::fuzzing`.
+pub(crate) async fn read_documents(store: &Arc<dyn Store>) -> Result<(), crate::store::StoreError> {
+    login::read(&**store).await.map(drop)
+}
+
 /// Accounts and sessions. Cheap to clone.
 #[derive(Clone)]
 pub struct Auth {

@@ -206,7 +206,8 @@ async fn talk(stream: UnixStream, uid: u32, desk: &impl Desk) -> io::Result<()> 
     }
 }
 
-fn parse(line: &[u8]) -> Result<Request, Failure> {
+/// One line as a request.
+pub(crate) fn parse(line: &[u8]) -> Result<Request, Failure> {
     let Some(line) = line.strip_suffix(b"\n") else {
         return Err(Failure::usage(format!("the request is cut off or longer than {MAX_LINE} bytes")));
     };
