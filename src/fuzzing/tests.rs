@@ -62,7 +62,8 @@ fn short(name: &'static str) {
         witness.run(target, input.clone());
     }
     let number = |name: &str| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seed = number("FUZZ_SEED").unwrap_or_else(|| name.bytes().fold(7, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into())));
+    let seed = number("FUZZ_SEED")
+        .unwrap_or_else(|| name.bytes().fold(7, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into())));
     let end = number("FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut mutator = Mutator::new(seed);
     let mut made = 0_u32;

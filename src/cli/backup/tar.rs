@@ -40,7 +40,8 @@ impl<W: Write> Archive<W> {
     /// The next bytes of the present file.
     pub fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.missing = self.missing.checked_sub(length).ok_or_else(|| wrong("a file is longer than it was said to be"))?;
+        self.missing =
+            self.missing.checked_sub(length).ok_or_else(|| wrong("a file is longer than it was said to be"))?;
         self.bytes = self.bytes.saturating_add(length);
         self.out.write_all(bytes)
     }

@@ -165,6 +165,9 @@ mod tests {
         assert_eq!(with("42"), Some(Duration::from_millis(1_500)));
         assert_eq!(with("43"), None);
         assert_eq!(notify(&[("NOTIFY_SOCKET", "/x"), ("WATCHDOG_USEC", "0")]).watchdog(), None);
-        assert_eq!(notify(&[("NOTIFY_SOCKET", "/x"), ("WATCHDOG_USEC", "2")]).watchdog(), Some(Duration::from_micros(1)));
+        assert_eq!(
+            notify(&[("NOTIFY_SOCKET", "/x"), ("WATCHDOG_USEC", "2")]).watchdog(),
+            Some(Duration::from_micros(1))
+        );
     }
 }

@@ -53,9 +53,9 @@ pub async fn until_asked(
             let reloader = Arc::clone(&reloader);
             async move { reloader.reload().await }
         };
-        tokio::spawn(async move { 
-            control::serve_control(&path, fleet, auth, store, reload, end.cancelled_owned()).await
-        })
+        tokio::spawn(
+            async move { control::serve_control(&path, fleet, auth, store, reload, end.cancelled_owned()).await },
+        )
     };
     let watching = config.server.watch.then(|| {
         let reloader = Arc::clone(&reloader);
