@@ -115,6 +115,30 @@ def exercise(rig: Rig) -> bytes:
     return b"\n".join(heard)
 
 
+def named_tests() -> None:
+    """docs/security.md names a test for each threat: every name is one."""
+    root = Path(os.environ["CONF_ROOT"])
+    text = (root / "docs/security.md").read_text()
+    checks_of = {suite.parent.name: suite.read_text().split() for suite in root.glob("conformance/*/manifest")}
+    sources = {path: path.read_text() for top in ("src", "tests") for path in (root / top).rglob("*.rs")}
+    seen, missing = 0, []
+    for suite, name in re.findall(r"`(fuzz|security|package)/([a-z0-9_-]+)`", text):
+        seen += 1
+        if name not in checks_of[suite]:
+            missing.append(f"{suite}/{name}")
+    for name in re.findall(r"`((?:[a-z0-9_]+::)+(?:\*|[a-z0-9_]+))`", text):
+        seen += 1
+        *rooms, last = name.split("::")
+        rooms = [room for room in rooms if room != "tests"]
+        within = [source for path, source in sources.items()
+                  if all(room in (*path.relative_to(root).parts, path.stem) for room in rooms)]
+        if not (any("#[test]" in source or "proptest!" in source or "::test" in source for source in within) if last == "*"
+                else any(f"fn {last}(" in source for source in within)):
+            missing.append(name)
+    expect(seen > 40, f"only {seen} names were found")
+    equal(missing, [], "names that are no test's")
+
+
 def permissions(state: Path) -> None:
     """Nobody else reads what lies in the state folder."""
     equal(state.stat().st_mode & 0o777, 0o700, f"mode of {state}")
@@ -149,6 +173,7 @@ def memory(rig: Rig) -> None:
 
 def main() -> int:
     checks = Checks()
+    checks.run("threats-have-tests", named_tests)
     configured_certificate(checks)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", PORT + 3), Hook)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -124,6 +124,18 @@ async fn start(config: &Arc<Config>, first: Option<(String, Secret)>) -> Result<
         let made = ReloadableAcceptor::new(&server.tls, &server.state_dir, &server.listen);
         Some(made.map_err(|e| failed("tls", e))?)
     };
+    for (set, key, what) in [
+        (server.insecure_open_boot_hints, "insecure_open_boot_hints", "anybody can ask what a node boots from"),
+        (
+            server.insecure_local_event_destinations,
+            "insecure_local_event_destinations",
+            "subscriptions may post to this machine",
+        ),
+    ] {
+        if set {
+            tracing::warn!("{what} ({key})");
+        }
+    }
     let fleet = Fleet::open(Arc::clone(config), Arc::clone(&store)).await.map_err(|e| failed("fleet", e))?;
     let local = server.insecure_local_event_destinations;
     let delivery = events::start(Arc::clone(&store), &fleet, &auth, local).await.map_err(|e| failed("events", e))?;
