@@ -38,6 +38,8 @@ pub mod config;
 pub mod drivers;
 #[cfg(feature = "runtime")]
 pub mod fleet;
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "runtime")]
 pub mod process;
 #[cfg(feature = "runtime")]

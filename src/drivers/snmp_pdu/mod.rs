@@ -14,6 +14,8 @@ use std::{any::Any, sync::Arc, time::Duration};
 mod convert;
 mod driver;
 mod family;
+#[doc(hidden)]
+pub(crate) mod fuzz;
 mod reader;
 mod session;
 mod settings;

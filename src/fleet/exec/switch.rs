@@ -48,7 +48,7 @@ impl Run {
         }
         let act = Act::Power(if on { PowerAct::On } else { PowerAct::Off });
         // While it may still be moving the other way, what it shows proves nothing about a command that may be lost.
-        let contested = !self.settled(unit)?;
+        let contested = tells && !self.settled(unit)?;
         for attempt in 0.. {
             let sent = match self.submit(&worker, unit, act.clone(), QUEUE_PATIENCE)? {
                 Ok(submitted) => {

@@ -9,6 +9,6 @@ mod lists;
 mod mains;
 mod power;
 mod recovery;
-mod rig;
+pub(super) mod rig;
 mod safety;
 mod trouble;
