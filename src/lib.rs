@@ -8,11 +8,12 @@
 //! | --- | --- | --- |
 //! | [`model`] | the words: node, endpoint, unit, feed, reading, fault. No I/O, no async | nothing |
 //! | [`wire`] | byte codecs. No I/O, no async | `model` |
-//! | `drivers` | one device each, straight-line code behind the `Driver` contract | `wire`, `model` |
+//! | `process` | one program run to its end, bounded | `model` |
+//! | `drivers` | one device each, straight-line code behind the `Driver` contract | `wire`, `process`, `model` |
 //! | `config` | files to a checked `Config`; ranges, secrets by reference | `drivers` (their settings), `model` |
 //! | `store` | durable documents with revisions | `model` |
 //! | `auth` | accounts, sessions, roles | `store`, `model` |
-//! | `fleet` | the waist: nodes, endpoint workers, policies, operations, overrides | `drivers`, `config`, `store`, `model` |
+//! | `fleet` | the waist: nodes, endpoint workers, policies, operations, overrides | `drivers`, `config`, `process`, `store`, `model` |
 //! | `api` | faces: translate a request into one fleet operation, nothing else | `fleet`, `auth` |
 //! | `sim` | simulators of devices with fault injection | `wire`, `model` |
 //! | `cli` | one file per subcommand | everything |
@@ -37,6 +38,10 @@ pub mod config;
 pub mod drivers;
 #[cfg(feature = "runtime")]
 pub mod fleet;
+#[doc(hidden)]
+pub mod fuzzing;
+#[cfg(feature = "runtime")]
+pub mod process;
 #[cfg(feature = "runtime")]
 pub mod sim;
 #[cfg(feature = "runtime")]

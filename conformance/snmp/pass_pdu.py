@@ -3,13 +3,17 @@
 
 usage: pass_pdu.py FAMILY OUTLETS [--delay S] [--stuck N,N] [--holes N,N]
 
-FAMILY is rpdu, rpdu2 or masterswitch (PowerNet-MIB). Numbers in --stuck take commands and never move; those in
---holes are not in the tables.
+FAMILY is rpdu, rpdu2, masterswitch (PowerNet-MIB), eaton (EATON-EPDU-MIB) or sentry4 (Sentry4-MIB). Numbers in
+--stuck take commands and never move; those in --holes are not in the tables.
 """
 import argparse
 import sys
 import time
 
+ROOTS = {
+    "eaton": (1, 3, 6, 1, 4, 1, 534, 6, 6, 7),
+    "sentry4": (1, 3, 6, 1, 4, 1, 1718, 4, 1),
+}
 APC = (1, 3, 6, 1, 4, 1, 318, 1, 1)
 ON, OFF = "on", "off"
 
@@ -32,9 +36,10 @@ class Pdu:
     def rows(self):
         """OID -> (type, value, commands or None)"""
         rows, args = {}, self.args
+        root = ROOTS.get(args.family, APC)
 
         def put(tail, kind, value, commands=None):
-            rows[APC + tail] = (kind, value, commands)
+            rows[root + tail] = (kind, value, commands)
 
         number = {ON: 1, OFF: 2}
         if args.family == "rpdu":
@@ -66,6 +71,23 @@ class Pdu:
                 put((26, 9, 4, 3, 1, 6, n), "gauge", 5 if on else 0)
                 put((26, 9, 4, 3, 1, 7, n), "gauge", 115 if on else 0)
                 put((26, 9, 4, 3, 1, 11, n), "gauge", 1234)
+        elif args.family == "eaton":
+            put((1, 2, 1, 2, 0), "string", "EPDU MA 0U")
+            put((1, 2, 1, 4, 0), "string", "ZA0000000004")
+            for n in self.state:
+                # off 0, on 1, pendingOff 2, pendingOn 3; commands are delays, -1 is "nothing pending".
+                is_on = self.read(n) == ON
+                status = (3 if self.change[n][1] == ON else 2) if n in self.change else int(is_on)
+                put((6, 6, 1, 2, 0, n), "integer", status)
+                put((6, 6, 1, 3, 0, n), "integer", -1, {0: OFF, -1: None})
+                put((6, 6, 1, 4, 0, n), "integer", -1, {0: ON, -1: None})
+        elif args.family == "sentry4":
+            put((2, 2, 1, 4, 1), "string", "ZA0000000005")
+            put((2, 2, 1, 5, 1), "string", "C2S36CE")
+            for n in self.state:
+                put((8, 3, 1, 1, 1, 1, n), "integer", 1 if self.read(n) == ON else 2)
+                # The action reads as "none" whatever was written.
+                put((8, 5, 1, 2, 1, 1, n), "integer", 0, {0: None, 1: ON, 2: OFF})
         else:
             put((4, 1, 2, 0), "string", "v2.2.1")
             put((4, 1, 4, 0), "string", "AP9212")
@@ -83,7 +105,7 @@ def numbers(text):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("family", choices=["rpdu", "rpdu2", "masterswitch"])
+    parser.add_argument("family", choices=["rpdu", "rpdu2", "masterswitch", *ROOTS])
     parser.add_argument("outlets", type=int)
     parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--stuck", type=numbers, default=set())

@@ -1,6 +1,7 @@
 //! Faces: each translates requests into one fleet operation and results into its own wire form.
 
 pub mod boot_hint;
+mod connections;
 pub mod delivery;
 pub mod operations;
 pub mod redfish;

@@ -4,6 +4,7 @@
 //! [`start`] is called in.
 
 use std::{
+    any::Any,
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
@@ -12,17 +13,21 @@ use std::{
 };
 
 use actix_tls::accept::openssl::TlsStream;
-use actix_web::{App, HttpServer, dev::ServerHandle as ActixHandle, rt::net::TcpStream, web};
-use openssl::{
-    nid::Nid,
-    ssl::{SslAcceptorBuilder, SslRef},
-    x509::X509VerifyResult,
+use actix_web::{
+    App, HttpServer,
+    dev::{Extensions, ServerHandle as ActixHandle},
+    rt::net::TcpStream,
+    web,
 };
+use openssl::ssl::SslAcceptorBuilder;
 
 use super::{
-    boot_hint, operations,
+    boot_hint,
+    connections::{Connections, minded},
+    operations,
     operations::Metrics,
-    redfish::{Redfish, admit::ClientCertificate, http, resources::subscriptions::Subscriptions},
+    redfish::{Redfish, Served, admit::ClientCertificate, http, resources::subscriptions::Subscriptions},
+    tls,
 };
 use crate::{auth::Auth, config, fleet::Fleet};
 
@@ -30,6 +35,8 @@ use crate::{auth::Auth, config, fleet::Fleet};
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// A client that has not sent its request's head by then is cut off.
 const HEAD_TIME: Duration = Duration::from_secs(10);
+/// A kept connection on which no request is complete by then is cut off.
+const NEXT_TIME: Duration = KEEP_ALIVE.saturating_add(HEAD_TIME);
 /// A TLS handshake takes at most that long.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// A client that does not close its side by then is cut off.
@@ -112,15 +119,8 @@ impl ServerHandle {
 
 /// Starts to serve. Has to be called within the runtime that the fleet lives on.
 pub fn start(service: Service, server: &config::Server) -> Result<ServerHandle, ServeError> {
-    let metrics = Arc::new(Metrics::new(service.fleet.clone(), service.auth.clone()));
-    let counting = {
-        let (metrics, fleet) = (Arc::clone(&metrics), service.fleet.clone());
-        tokio::spawn(async move { metrics.follow(&fleet).await })
-    };
-    let face = Redfish::new(service.fleet, service.auth, service.subscriptions, Arc::clone(&metrics));
-    let face = web::Data::new(face);
     let listeners = server.listen.iter().map(|a| listen(*a, &server.listen)).collect::<Result<Vec<_>, _>>()?;
-    let addresses = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
+    let addresses: Vec<SocketAddr> = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
     let own = server.operations_listen.map(|a| listen(a, &[])).transpose()?;
     let operations = own.as_ref().and_then(|l| l.local_addr().ok());
     let acceptors = match &service.tls {
@@ -130,12 +130,21 @@ pub fn start(service: Service, server: &config::Server) -> Result<ServerHandle, 
         }
         None => listeners.iter().map(|_| None).collect(),
     };
+    let metrics = Arc::new(Metrics::new(service.fleet.clone(), service.auth.clone()));
+    let counting = {
+        let (metrics, fleet) = (Arc::clone(&metrics), service.fleet.clone());
+        tokio::spawn(async move { metrics.follow(&fleet).await })
+    };
+    let reached = Served { port: addresses.first().map(SocketAddr::port), tls: service.tls.is_some() };
+    let face = Redfish::new(service.fleet, service.auth, service.subscriptions, Arc::clone(&metrics), reached);
+    let face = web::Data::new(face);
     let (send, receive) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new()
         .name("http".to_owned())
         .spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                let servers = match build(&face, listeners, acceptors, own) {
+                let connections = Connections::new(NEXT_TIME);
+                let servers = match build(&face, &connections, listeners, acceptors, own) {
                     Ok(servers) => servers,
                     Err(cause) => {
                         drop(send);
@@ -144,7 +153,10 @@ pub fn start(service: Service, server: &config::Server) -> Result<ServerHandle, 
                 };
                 // Nobody waits for it any more if this fails: then the servers below end with their handles.
                 drop(send.send(servers.iter().map(actix_web::dev::Server::handle).collect::<Vec<_>>()));
-                futures_util::future::try_join_all(servers).await.map(|_| ())
+                tokio::select! {
+                    ended = futures_util::future::try_join_all(servers) => ended.map(|_| ()),
+                    never = connections.watch() => match never {},
+                }
             })
         })
         .map_err(ServeError::Start)?;
@@ -178,6 +190,7 @@ fn listen(address: SocketAddr, all: &[SocketAddr]) -> Result<TcpListener, ServeE
 
 fn build(
     face: &web::Data<Redfish>,
+    connections: &Arc<Connections>,
     listeners: Vec<TcpListener>,
     acceptors: Vec<Option<SslAcceptorBuilder>>,
     own: Option<TcpListener>,
@@ -186,7 +199,7 @@ fn build(
     let shared = own.is_none();
     let main_face = face.clone();
     let mut main = HttpServer::new(move || {
-        let app = App::new().app_data(main_face.clone()).configure(boot_hint::routes);
+        let app = App::new().wrap_fn(minded).app_data(main_face.clone()).configure(boot_hint::routes);
         let app = if shared { app.configure(operations::guarded) } else { app };
         app.default_service(web::to(http::serve))
     })
@@ -199,12 +212,9 @@ fn build(
     .tcp_nodelay(true)
     .disable_signals()
     .shutdown_timeout(STOP_TIME)
-    .on_connect(|io, data| {
-        if let Some(stream) = io.downcast_ref::<TlsStream<TcpStream>>()
-            && let Some(name) = common_name(stream.ssl())
-        {
-            data.insert(ClientCertificate(name.into()));
-        }
+    .on_connect({
+        let connections = Arc::clone(connections);
+        move |io, data| connected(&connections, io, data)
     });
     for (listener, acceptor) in listeners.into_iter().zip(acceptors) {
         main = match acceptor {
@@ -214,8 +224,10 @@ fn build(
     }
     servers.push(main.run());
     if let Some(listener) = own {
-        let face = face.clone();
-        let server = HttpServer::new(move || App::new().app_data(face.clone()).configure(operations::open))
+        let (face, connections) = (face.clone(), Arc::clone(connections));
+        let app = move || App::new().wrap_fn(minded).app_data(face.clone()).configure(operations::open);
+        let server = HttpServer::new(app)
+            .on_connect(move |io, data| connected(&connections, io, data))
             .workers(1)
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(HEAD_TIME)
@@ -227,13 +239,15 @@ fn build(
     Ok(servers)
 }
 
-/// The common name of a client certificate that the handshake has verified.
-fn common_name(ssl: &SslRef) -> Option<String> {
-    if ssl.verify_result() != X509VerifyResult::OK {
-        return None;
+/// What is kept with a new connection: its watch, and the name in its client's certificate.
+fn connected(connections: &Connections, io: &dyn Any, data: &mut Extensions) {
+    let secure = io.downcast_ref::<TlsStream<TcpStream>>();
+    if let Some(name) = secure.and_then(|stream| tls::peer_common_name(stream.ssl())) {
+        data.insert(ClientCertificate(name.into()));
     }
-    let certificate = ssl.peer_certificate()?;
-    let mut names = certificate.subject_name().entries_by_nid(Nid::COMMONNAME);
-    let name = names.next()?.data().to_string().ok()?;
-    names.next().is_none().then_some(name)
+    let Some(stream) = secure.map(|stream| stream.get_ref()).or_else(|| io.downcast_ref::<TcpStream>()) else { return };
+    match connections.enter(stream) {
+        Ok(connection) => drop(data.insert(connection)),
+        Err(error) => tracing::warn!(%error, "a connection is not watched: no descriptor is left"),
+    }
 }

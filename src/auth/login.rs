@@ -42,19 +42,7 @@ pub(super) struct Inner {
 
 impl Inner {
     pub async fn open(store: Arc<dyn Store>, config: AuthConfig, hasher: Hasher) -> Result<Self, StoreError> {
-        let accounts = Accounts::open(&*store).await?;
-        let sessions = Sessions::new();
-        for (id, doc) in store.list(Kind::Session).await? {
-            let session = serde_json::from_value::<SessionDoc>(doc.body).ok();
-            let session = session.and_then(|body| sessions.restore(&id, doc.revision, &body));
-            match session.filter(|session| accounts.get(&session.user).is_some()) {
-                Some(session) => {
-                    sessions.add(Arc::new(session), usize::MAX);
-                }
-                // Its account is gone, or another version wrote it: its client logs in again.
-                None => store.delete(Kind::Session, &id, Expect::Any, Safety::Behind).await?,
-            }
-        }
+        let (accounts, sessions) = read(&*store).await?;
         hasher.decoy().await?;
         Ok(Self {
             store,
@@ -192,6 +180,24 @@ impl Inner {
             }
         }
     }
+}
+
+/// Accounts and sessions as the store has them.
+pub(super) async fn read(store: &dyn Store) -> Result<(Accounts, Sessions), StoreError> {
+    let accounts = Accounts::open(store).await?;
+    let sessions = Sessions::new();
+    for (id, doc) in store.list(Kind::Session).await? {
+        let session = serde_json::from_value::<SessionDoc>(doc.body).ok();
+        let session = session.and_then(|body| sessions.restore(&id, doc.revision, &body));
+        match session.filter(|session| accounts.get(&session.user).is_some()) {
+            Some(session) => {
+                sessions.add(Arc::new(session), usize::MAX);
+            }
+            // Its account is gone, or another version wrote it: its client logs in again.
+            None => store.delete(Kind::Session, &id, Expect::Any, Safety::Behind).await?,
+        }
+    }
+    Ok((accounts, sessions))
 }
 
 /// Ends idle sessions and writes last uses, as long as somebody holds [`super::Auth`].

@@ -20,8 +20,10 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use time::OffsetDateTime;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::SessionInfo;
+use crate::model::Secret;
 
 /// The document of a session. Times are seconds since 1970.
 #[derive(Debug, Serialize, Deserialize)]
@@ -78,18 +80,18 @@ impl Sessions {
     }
 
     /// A session and its token. It is not in force before [`Self::add`].
-    pub fn make(&self, user: &Arc<str>, peer: Option<IpAddr>) -> (Session, String) {
-        let (mut id, mut token) = ([0; 8], [0; 32]);
+    pub fn make(&self, user: &Arc<str>, peer: Option<IpAddr>) -> (Session, Secret) {
+        let (mut id, mut token) = ([0; 8], Zeroizing::new([0; 32]));
         rand::rng().fill_bytes(&mut id);
-        rand::rng().fill_bytes(&mut token);
-        let token = hex(&token);
+        rand::rng().fill_bytes(&mut *token);
+        let token = Secret::new(hex(&*token));
         let now = self.now();
         let session = Session {
             id: Arc::from(hex(&id)),
             user: Arc::clone(user),
             created: OffsetDateTime::now_utc(),
             peer,
-            token: Sha256::digest(token.as_bytes()).into(),
+            token: Sha256::digest(token.expose().as_bytes()).into(),
             used: AtomicU64::new(now),
             saved: AtomicU64::new(now),
             revision: AtomicU64::new(0),

@@ -87,18 +87,18 @@ async fn changes_end_cached_credentials_at_once() {
 async fn a_session_lives_from_login_to_logout() {
     let (auth, store) = new().await;
     let made = auth.login("ironic", PASSWORD, peer("192.0.2.7")).await.unwrap();
-    assert_eq!(made.token.len(), 64);
-    let who = auth.token(&made.token).unwrap();
+    assert_eq!(made.token.expose().len(), 64);
+    let who = auth.token(made.token.expose()).unwrap();
     assert_eq!((who.name.as_ref(), who.session.as_deref()), ("ironic", Some(made.id.as_ref())));
     assert_eq!(auth.session(&made.id).unwrap().peer, peer("192.0.2.7"));
-    for bad in ["", "x", &made.token[1..], &made.token.to_uppercase(), made.id.as_ref()] {
+    for bad in ["", "x", &made.token.expose()[1..], &made.token.expose().to_uppercase(), made.id.as_ref()] {
         assert!(matches!(auth.token(bad), Err(AuthError::BadToken)), "{bad}");
     }
     let kept = store.get(Kind::Session, &made.id).await.unwrap().unwrap().body.to_string();
-    assert!(!kept.contains(&made.token), "only a hash is kept");
+    assert!(!kept.contains(made.token.expose()), "only a hash is kept");
     assert!(auth.logout(&made.id).await.unwrap());
     assert!(!auth.logout(&made.id).await.unwrap());
-    assert!(auth.token(&made.token).is_err());
+    assert!(auth.token(made.token.expose()).is_err());
     assert!(store.list(Kind::Session).await.unwrap().is_empty());
 }
 
@@ -116,14 +116,14 @@ async fn sessions_and_accounts_survive_a_restart_and_nothing_is_kept_in_the_clea
     for file in std::fs::read_dir(dir.path()).unwrap() {
         kept.extend(std::fs::read(file.unwrap().path()).unwrap());
     }
-    for secret in [PASSWORD, &token] {
+    for secret in [PASSWORD, token.expose()] {
         assert!(!kept.windows(secret.len()).any(|w| w == secret.as_bytes()), "found in a file");
     }
     assert!(kept.windows(10).any(|w| w == b"$argon2id$"));
     // The task of the first one holds no store: it can be opened again.
     let store: Arc<dyn Store> = reopen(&dir).await;
     let auth = open(&store, AuthConfig::default()).await;
-    let who = auth.token(&token).unwrap();
+    let who = auth.token(token.expose()).unwrap();
     assert!(who.scope.covers(&NodeId::new("n1").unwrap(), []));
     assert!(!who.scope.covers(&NodeId::new("n2").unwrap(), []));
 }
@@ -145,10 +145,10 @@ async fn idle_sessions_end_and_used_ones_do_not() {
     let used = auth.login("ironic", PASSWORD, None).await.unwrap();
     let idle = auth.login("ironic", PASSWORD, None).await.unwrap();
     for _ in 0..11 {
-        auth.token(&used.token).unwrap();
+        auth.token(used.token.expose()).unwrap();
         tokio::time::sleep(Duration::from_mins(1)).await;
     }
-    assert!(auth.token(&idle.token).is_err());
+    assert!(auth.token(idle.token.expose()).is_err());
     assert!(auth.session(&idle.id).is_none());
     assert_eq!(auth.sessions().len(), 1);
     tokio::time::sleep(Duration::from_secs(30)).await;
@@ -158,7 +158,7 @@ async fn idle_sessions_end_and_used_ones_do_not() {
     // A longer timeout counts for those that live.
     auth.reconfigure(AuthConfig { session_timeout: Duration::from_hours(1), ..AuthConfig::default() });
     tokio::time::sleep(Duration::from_mins(30)).await;
-    auth.token(&used.token).unwrap();
+    auth.token(used.token.expose()).unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -169,16 +169,16 @@ async fn the_session_idle_for_longest_makes_room() {
         made.push(auth.login("ironic", PASSWORD, None).await.unwrap());
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    auth.token(&made[0].token).unwrap();
+    auth.token(made[0].token.expose()).unwrap();
     for _ in 0..50 {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        auth.token(&made[0].token).unwrap();
+        auth.token(made[0].token.expose()).unwrap();
         auth.login("ironic", PASSWORD, None).await.unwrap();
     }
     assert_eq!(auth.sessions().len(), 3);
     assert_eq!(store.list(Kind::Session).await.unwrap().len(), 3);
-    auth.token(&made[0].token).unwrap();
-    assert!(auth.token(&made[1].token).is_err());
+    auth.token(made[0].token.expose()).unwrap();
+    assert!(auth.token(made[1].token.expose()).is_err());
 }
 
 #[tokio::test]
@@ -189,14 +189,14 @@ async fn a_session_follows_its_account() {
     let other = auth.login("root", PASSWORD, None).await.unwrap();
     let demote = AccountPatch { role: Some(Role::ReadOnly), ..AccountPatch::default() };
     auth.change("ironic", demote, None, false).await.unwrap();
-    assert_eq!(auth.token(&one.token).unwrap().role, Role::ReadOnly);
+    assert_eq!(auth.token(one.token.expose()).unwrap().role, Role::ReadOnly);
     let patch = AccountPatch { keep_session: Some(Arc::clone(&one.id)), ..password("a new password") };
     auth.change("ironic", patch, None, true).await.unwrap();
-    assert!(auth.token(&one.token).is_ok());
-    assert!(auth.token(&two.token).is_err());
+    assert!(auth.token(one.token.expose()).is_ok());
+    assert!(auth.token(two.token.expose()).is_err());
     auth.remove("ironic", None).await.unwrap();
-    assert!(auth.token(&one.token).is_err());
-    assert!(auth.token(&other.token).is_ok());
+    assert!(auth.token(one.token.expose()).is_err());
+    assert!(auth.token(other.token.expose()).is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -343,7 +343,7 @@ async fn what_a_check_costs() {
     let before = auth.inner.hasher.runs();
     let made = auth.login("root", PASSWORD, None).await.unwrap();
     for _ in 0..100 {
-        auth.token(&made.token).unwrap();
+        auth.token(made.token.expose()).unwrap();
     }
     assert_eq!(auth.inner.hasher.runs() - before, 1);
 }

@@ -222,7 +222,7 @@ fn ask(reach: &Reach, what: AccountAsk) -> Result<Vec<serde_json::Value>, CliErr
 }
 
 /// The service's store, while no service runs.
-fn open_store(state_dir: &Path) -> Result<Arc<dyn Store>, CliError> {
+pub(super) fn open_store(state_dir: &Path) -> Result<Arc<dyn Store>, CliError> {
     let unreachable = |why: String| {
         let socket = super::control::socket(state_dir);
         CliError::new(

@@ -50,6 +50,9 @@ pub struct ServeArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub config: ConfigArg,
+    /// Let a crash dump its memory, and debuggers attach; passwords of devices are in there
+    #[arg(long)]
+    pub allow_core_dumps: bool,
 }
 
 /// `rackfish demo`

@@ -20,15 +20,12 @@ use super::{
     password,
 };
 use crate::{
-    drivers::{Driver, DriverKind, Setup, find},
+    drivers::{Driver, DriverKind, Setup, find, snmp_pdu},
     model::{ActKind, Aspect, AspectKind, Caps, Cursor, EndpointId, Fact, Inventory, Secret, Unit},
 };
 
 mod text;
 
-/// Families tried in turn when no model is given: the most particular first, so that a device that answers to
-/// several is taken for what it is.
-const MODELS: &[&str] = &["apc-rpdu2", "apc-rpdu", "apc-masterswitch"];
 /// One device may take that long to tell everything.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Pages of one reading.
@@ -193,7 +190,11 @@ fn pdu_draft(args: &PduArgs) -> Result<Draft, CliError> {
         node: None,
         keys,
         secrets,
-        models: args.model.clone().map_or_else(|| MODELS.iter().map(|m| (*m).to_owned()).collect(), |m| vec![m]),
+        // In turn, the most particular first: a device that answers to several is taken for what it is.
+        models: args
+            .model
+            .clone()
+            .map_or_else(|| snmp_pdu::families().into_iter().map(|(name, _)| name).collect(), |m| vec![m]),
     })
 }
 

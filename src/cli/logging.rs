@@ -1,14 +1,17 @@
 //! Log lines on standard error, as text or JSON, with a filter that a reload can change.
 
 use std::{
+    borrow::Cow,
     io::{self, IsTerminal},
     path::Path,
 };
 
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
+    field::MakeExt as _,
     filter::{dynamic_filter_fn, filter_fn},
     fmt,
+    fmt::format::debug_fn,
     layer::SubscriberExt,
     registry::LookupSpan,
     reload,
@@ -86,9 +89,34 @@ where
     // A full or closed standard error is nothing that could be reported anywhere.
     let layer = fmt::layer().with_writer(writer).log_internal_errors(false);
     match format {
-        LogFormat::Text => layer.with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Text => {
+            // Devices and clients choose some of the text: it must neither steer a terminal nor look like a line of its own.
+            let fields = debug_fn(|out, field, value| {
+                let shown = format!("{value:?}");
+                let value = tame(&shown);
+                if field.name() == "message" { write!(out, "{value}") } else { write!(out, "{field}={value}") }
+            });
+            layer.with_ansi(io::stderr().is_terminal()).fmt_fields(fields.delimited(" ")).boxed()
+        }
         LogFormat::Json => layer.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
     }
+}
+
+/// Control characters as Rust writes them in a text.
+fn tame(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    text.chars()
+        .fold(String::with_capacity(text.len() + 16), |mut out, c| {
+            if c.is_control() {
+                out.extend(c.escape_default())
+            } else {
+                out.push(c)
+            }
+            out
+        })
+        .into()
 }
 
 #[cfg(test)]
@@ -134,6 +162,24 @@ mod tests {
         assert_eq!(lines[0]["endpoint"], "pdu01");
         assert_eq!(lines[0]["span"]["request"], "r1");
         assert_eq!(lines[1]["message"], "now");
+    }
+
+    #[test]
+    fn nobody_writes_lines_of_their_own() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let kept = Kept::default();
+            let writer = kept.clone();
+            let subscriber = tracing_subscriber::registry().with(lines(format, move || writer.clone()));
+            let evil = "x\x1b[2J\nERROR forged\r\u{9b}2J";
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::info!(text = evil, shown = %evil, "{evil}");
+            });
+            let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+            assert_eq!(text.matches('\n').count(), 1, "{text:?}");
+            // In JSON a C1 character stands for itself; whoever shows it decides.
+            let steering = |c: char| c.is_control() && c != '\n' && (c.is_ascii() || format == LogFormat::Text);
+            assert!(!text.contains(steering), "{text:?}");
+        }
     }
 
     #[test]

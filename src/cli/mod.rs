@@ -12,6 +12,7 @@ pub mod out;
 
 mod account;
 mod audit;
+mod backup;
 mod check;
 mod completions;
 mod demo;
@@ -66,6 +67,8 @@ enum Command {
     Status(service::StatusArgs),
     /// Have the running service read its configuration again
     Reload(service::ReloadArgs),
+    /// Write the state (accounts, holds, overrides, certificates) into an archive, while the service runs
+    Backup(backup::BackupArgs),
     /// Simulated devices, for trying things out and for tests
     #[command(subcommand)]
     Sim(sim::SimCommand),
@@ -93,6 +96,7 @@ pub fn run() -> ExitCode {
         Command::Export(command) => export::run(command),
         Command::Status(args) => service::status(&args),
         Command::Reload(args) => service::reload(&args),
+        Command::Backup(args) => backup::run(&args),
         Command::Sim(command) => sim::run(command),
         Command::Completions(args) => completions::run(&args),
         Command::Man => man::run(),

@@ -8,6 +8,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::{
     drivers::{DriverKind, Setup},
@@ -58,8 +59,10 @@ pub(super) fn read(cx: &mut Cx<'_>, named: &Named<'_>) -> Option<(EndpointId, Op
     let settings = settings(cx, &s, kind);
     let setup = settings.as_ref().and_then(|table| parse(cx, &s, kind, table));
     let policy = policy(cx, &s, setup.as_deref());
-    let (Some(settings), Some(setup)) = (settings, setup) else { return Some((id, None)) };
-    let fingerprint = fingerprint(cx, kind, &settings, &policy);
+    let Some(mut settings) = settings else { return Some((id, None)) };
+    let fingerprint = setup.is_some().then(|| fingerprint(cx, kind, &settings, &policy));
+    wipe(&mut settings, kind);
+    let (Some(setup), Some(fingerprint)) = (setup, fingerprint) else { return Some((id, None)) };
     Some((id.clone(), Some(Arc::new(Endpoint { id, setup, policy, fingerprint }))))
 }
 
@@ -99,7 +102,7 @@ fn settings(cx: &mut Cx<'_>, s: &Section<'_>, kind: &DriverKind) -> Option<toml:
 
 fn value(cx: &mut Cx<'_>, s: &Section<'_>, kind: &DriverKind, key: &str, entry: &Entry) -> Option<toml::Value> {
     let spot = &entry.spot;
-    if kind.secrets.contains(&key) {
+    if kind.is_secret(key) {
         let text = cx.secrets.resolve(&mut cx.p, cx.sources, cx.env, s, key, spot);
         return Some(toml::Value::String(text.unwrap_or_else(|| STAND_IN.to_owned())));
     }
@@ -199,6 +202,7 @@ fn policy(cx: &mut Cx<'_>, s: &Section<'_>, setup: Option<&dyn Setup>) -> Endpoi
     set!(policy.probe_at_start, s.flag(p, sources, "probe_at_start"));
     set!(policy.observe_only, s.flag(p, sources, "observe_only"));
     policy.rate = s.float(p, sources, "rate", 10_000.0);
+    policy.starts_per_second = s.float(p, sources, "starts_per_second", 10_000.0);
     set!(policy.breaker_failures, s.int(p, sources, "breaker_failures", 1..=1_000));
     set!(policy.breaker_cool_down, s.duration(p, "breaker_cool_down", tenth..=HOUR));
     set!(policy.credentials_retry, s.duration(p, "credentials_retry", Duration::from_secs(1)..=DAY * 7));
@@ -207,8 +211,8 @@ fn policy(cx: &mut Cx<'_>, s: &Section<'_>, setup: Option<&dyn Setup>) -> Endpoi
 
 /// A hash of everything that makes the endpoint what it is. A hash, because secrets are among it.
 fn fingerprint(cx: &mut Cx<'_>, kind: &DriverKind, settings: &toml::Table, policy: &EndpointPolicy) -> String {
-    let mut text = format!("{}\n{policy:?}\n", kind.name);
-    canonical(&mut text, &toml::Value::Table(settings.clone()));
+    let mut text = Zeroizing::new(format!("{}\n{policy:?}\n", kind.name));
+    table(&mut text, settings);
     for key in kind.files {
         let path = key.split('.').try_fold(None, |at: Option<&toml::Value>, part| {
             Some(Some(at.map_or_else(|| settings.get(part), |value| value.get(part))?))
@@ -230,16 +234,27 @@ fn fingerprint(cx: &mut Cx<'_>, kind: &DriverKind, settings: &toml::Table, polic
     hex
 }
 
+/// Overwrites what the driver has its own copies of, each of which is a `Secret`.
+fn wipe(settings: &mut toml::Table, kind: &DriverKind) {
+    for key in kind.secrets {
+        if let Some(toml::Value::String(text)) = settings.get_mut(*key) {
+            text.zeroize();
+        }
+    }
+}
+
+fn table(out: &mut String, table: &toml::Table) {
+    // Sorted, whatever order the crate's map keeps.
+    for (key, value) in table.iter().collect::<BTreeMap<_, _>>() {
+        write!(out, "{key:?}{{").unwrap_or_default();
+        canonical(out, value);
+        out.push('}');
+    }
+}
+
 fn canonical(out: &mut String, value: &toml::Value) {
     match value {
-        toml::Value::Table(table) => {
-            // Sorted, whatever order the crate's map keeps.
-            for (key, value) in table.iter().collect::<BTreeMap<_, _>>() {
-                write!(out, "{key:?}{{").unwrap_or_default();
-                canonical(out, value);
-                out.push('}');
-            }
-        }
+        toml::Value::Table(inner) => table(out, inner),
         toml::Value::Array(list) => {
             out.push('[');
             for value in list {

@@ -3,10 +3,10 @@
 //! A driver's own keys are the driver's business (`drivers::DriverKind::parse` refuses what it does not know).
 
 /// Top-level tables.
-pub const ROOT: &[&str] = &["server", "auth", "patience", "defaults", "endpoints", "chassis", "nodes"];
+pub const ROOT: &[&str] = &["server", "auth", "patience", "inrush", "defaults", "endpoints", "chassis", "nodes"];
 
 /// Top-level tables with fixed keys: these are layered, later files and then the environment win.
-pub const FIXED: &[&str] = &["server", "auth", "patience", "defaults"];
+pub const FIXED: &[&str] = &["server", "auth", "patience", "inrush", "defaults"];
 
 /// `[server]`
 pub const SERVER: &[&str] = &[
@@ -33,6 +33,9 @@ pub const AUTH: &[&str] = &["session_timeout", "max_sessions", "failures_per_min
 /// `[patience]`
 pub const PATIENCE: &[&str] = &["action", "refresh_after", "stale_after", "repeat_window", "soft_off"];
 
+/// `[inrush]`
+pub const INRUSH: &[&str] = &["starts_per_second", "per_group"];
+
 /// `[defaults]`
 pub const DEFAULTS: &[&str] = &["node"];
 
@@ -48,6 +51,7 @@ pub const ENDPOINT: &[&str] = &[
     "probe_at_start",
     "observe_only",
     "rate",
+    "starts_per_second",
     "retries",
     "min_gap",
     "off_time",
@@ -112,11 +116,12 @@ pub const SECRET: &[&str] = &["file", "env"];
 
 /// Every key of the loader as a dotted path; `*` stands for a name. For the example file's test.
 pub fn all_paths() -> Vec<String> {
-    let groups: [(&str, &[&str]); 13] = [
+    let groups: [(&str, &[&str]); 14] = [
         ("server", SERVER),
         ("server.tls", TLS),
         ("auth", AUTH),
         ("patience", PATIENCE),
+        ("inrush", INRUSH),
         ("endpoints.*", ENDPOINT),
         ("chassis.*", CHASSIS),
         ("nodes.*", NODE),

@@ -102,7 +102,7 @@ pub fn process_env() -> Env {
 }
 
 fn build(cx: &mut Cx<'_>, docs: &[Map], fixed: &Map) -> Config {
-    let (server, auth, patience) = server::read(fixed, cx.sources, &mut cx.p);
+    let (server, auth, patience, inrush) = server::read(fixed, cx.sources, &mut cx.p);
     let defaults = defaults(cx, fixed);
     let mut budget = range::MAX_NAMES;
 
@@ -130,6 +130,7 @@ fn build(cx: &mut Cx<'_>, docs: &[Map], fixed: &Map) -> Config {
         server,
         auth,
         patience,
+        inrush,
         endpoints: known.into_iter().filter_map(|(id, endpoint)| Some((id, endpoint?))).collect(),
         chassis: enclosures.into_iter().collect(),
         nodes: drafts.into_iter().map(|d| (d.node.id.clone(), Arc::new(d.node))).collect::<BTreeMap<_, _>>(),

@@ -44,6 +44,6 @@ pub use layers::Env;
 pub use load::{Broken, Loaded, load, load_with, process_env, state_dir};
 pub use problem::{Problem, nearest};
 pub use types::{
-    AuthConfig, BootPolicy, Chassis, Config, Endpoint, EndpointPolicy, Facts, Feed, Hook, HookAction, LogFormat, Node,
-    Order, Patience, Restore, Server, Tls,
+    AuthConfig, BootPolicy, Chassis, Config, Endpoint, EndpointPolicy, Facts, Feed, Hook, HookAction, Inrush,
+    LogFormat, Node, Order, Patience, Restore, Server, Tls,
 };

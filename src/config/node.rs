@@ -159,10 +159,7 @@ pub(super) fn read(
         facts,
     };
     // Said plainly, because a switch that does nothing is worse than none.
-    for (key, set, what) in [
-        ("restore", node.restore != Restore::Device, "no restore policy is carried out yet"),
-        ("console", node.console.is_some(), "no console is served yet"),
-    ] {
+    for (key, set, what) in [("console", node.console.is_some(), "no console is served yet")] {
         if set {
             cx.p.warn(s.at(key), s.key(key), what, "leave the key out, or keep it for a later version");
         }

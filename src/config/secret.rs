@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, os::unix::fs::MetadataExt, path::PathBuf, rc::Rc};
 
+use zeroize::Zeroizing;
+
 use super::{
     layers::{Env, read_text},
     problem::Problems,
@@ -15,7 +17,7 @@ const MAX_BYTES: u64 = 64 << 10;
 /// Reads secrets, each file once.
 #[derive(Default)]
 pub(super) struct Secrets {
-    files: HashMap<PathBuf, Result<(Rc<str>, bool), String>>,
+    files: HashMap<PathBuf, Result<(Rc<Zeroizing<String>>, bool), String>>,
 }
 
 impl Secrets {
@@ -84,10 +86,10 @@ impl Secrets {
     fn file(&mut self, p: &mut Problems, sources: &Sources, key: String, spot: &Spot, name: &str) -> Option<String> {
         let file = sources.resolve(spot.at, name);
         let read = self.files.entry(file.clone()).or_insert_with(|| {
-            let text = read_text(&file, MAX_BYTES)?;
+            let text = Zeroizing::new(read_text(&file, MAX_BYTES)?);
             let open = std::fs::metadata(&file).is_ok_and(|meta| meta.mode() & 0o004 != 0);
             let text = text.strip_suffix('\n').unwrap_or(&text);
-            Ok((Rc::from(text.strip_suffix('\r').unwrap_or(text)), open))
+            Ok((Rc::new(Zeroizing::new(text.strip_suffix('\r').unwrap_or(text).to_owned())), open))
         });
         match read {
             Ok((text, _)) if text.is_empty() => {
@@ -103,7 +105,7 @@ impl Secrets {
                         format!("chmod 600 {}", file.display()),
                     );
                 }
-                Some(text.as_ref().to_owned())
+                Some(String::clone(text))
             }
             Err(message) => {
                 p.add(

@@ -1,4 +1,4 @@
-//! The tables with fixed keys: `[server]`, `[auth]`, `[patience]`.
+//! The tables with fixed keys: `[server]`, `[auth]`, `[patience]`, `[inrush]`.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use super::{
     problem::{At, Problems},
     section::Section,
     source::{Map, Sources, Val},
-    types::{AuthConfig, LogFormat, Patience, Server, Tls},
+    types::{AuthConfig, Inrush, LogFormat, Patience, Server, Tls},
 };
 
 const fn secs(from: u64, to: u64) -> std::ops::RangeInclusive<Duration> {
@@ -20,7 +20,7 @@ const fn secs(from: u64, to: u64) -> std::ops::RangeInclusive<Duration> {
 }
 
 /// Reads the merged tables.
-pub(super) fn read(fixed: &Map, sources: &Sources, p: &mut Problems) -> (Server, AuthConfig, Patience) {
+pub(super) fn read(fixed: &Map, sources: &Sources, p: &mut Problems) -> (Server, AuthConfig, Patience, Inrush) {
     let section = |name: &'static str| match fixed.get(name).map(|e| (e.at, &e.spot.val)) {
         Some((at, Val::Table(map))) => Some(Section::new(name, at, map)),
         _ => None,
@@ -29,6 +29,7 @@ pub(super) fn read(fixed: &Map, sources: &Sources, p: &mut Problems) -> (Server,
         section("server").map_or_else(Server::default, |s| server(&s, sources, p)),
         section("auth").map_or_else(AuthConfig::default, |s| auth(&s, sources, p)),
         section("patience").map_or_else(Patience::default, |s| patience(&s, p)),
+        section("inrush").map_or_else(Inrush::default, |s| inrush(&s, sources, p)),
     )
 }
 
@@ -209,5 +210,13 @@ fn patience(s: &Section<'_>, p: &mut Problems) -> Patience {
         stale_after: s.duration(p, "stale_after", secs(1, 86_400 * 7)).unwrap_or(default.stale_after),
         repeat_window: s.duration(p, "repeat_window", secs(0, 600)).unwrap_or(default.repeat_window),
         soft_off: s.duration(p, "soft_off", secs(1, 86_400)).unwrap_or(default.soft_off),
+    }
+}
+
+fn inrush(s: &Section<'_>, sources: &Sources, p: &mut Problems) -> Inrush {
+    s.only(p, keys::INRUSH);
+    Inrush {
+        starts_per_second: s.float(p, sources, "starts_per_second", 10_000.0),
+        per_group: s.float(p, sources, "per_group", 10_000.0),
     }
 }

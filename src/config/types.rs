@@ -16,6 +16,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// How long callers are kept waiting, and how long states are believed.
     pub patience: Patience,
+    /// How many machines start at a time.
+    pub inrush: Inrush,
     /// Devices by name.
     pub endpoints: BTreeMap<EndpointId, Arc<Endpoint>>,
     /// Enclosures by name.
@@ -146,6 +148,15 @@ impl Default for Patience {
     }
 }
 
+/// `[inrush]`: at most so many starts a second; `None`: no bound. Every start counts, whoever asks for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Inrush {
+    /// Of all nodes.
+    pub starts_per_second: Option<f64>,
+    /// Of the nodes of one group.
+    pub per_group: Option<f64>,
+}
+
 /// `[endpoints.NAME]`
 #[derive(Debug, Clone)]
 pub struct Endpoint {
@@ -176,6 +187,8 @@ pub struct EndpointPolicy {
     pub observe_only: bool,
     /// Exchanges per second, over a minute's bucket; `None`: as fast as the device answers.
     pub rate: Option<f64>,
+    /// Nodes started per second from its outlets; `None`: no bound.
+    pub starts_per_second: Option<f64>,
     /// Failures in a row that open the breaker.
     pub breaker_failures: u32,
     /// How long an open breaker waits before it tries the endpoint again; grows to 10 x while it stays dead.
@@ -205,6 +218,7 @@ impl EndpointPolicy {
             probe_at_start: true,
             observe_only: false,
             rate: None,
+            starts_per_second: None,
             breaker_failures: 3,
             breaker_cool_down: Duration::from_secs(5),
             credentials_retry: Duration::from_mins(30),

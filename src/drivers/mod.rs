@@ -6,7 +6,9 @@
 //!
 //! Adding one: `docs/CONTRIBUTING.md`, "Add a driver".
 
+pub mod exec;
 pub mod ipmi;
+mod keys;
 pub mod snmp_pdu;
 
 use std::{any::Any, fmt, sync::Arc, time::Duration};
@@ -36,6 +38,11 @@ pub trait Driver: Send {
 
     /// Ends the session on the device (Close Session, log out). Never fails, bounded in time.
     async fn close(&mut self);
+
+    /// How long the device had been up when it was last opened, if it told: what a loss of mains is known by.
+    fn up(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// What a driver suggests to the worker for its kind of device; each can be overridden per endpoint.
@@ -116,7 +123,8 @@ pub struct DriverKind {
     pub name: &'static str,
     /// One line for `--help` and the docs.
     pub summary: &'static str,
-    /// Keys that hold secrets: a literal value there is a warning of `rackfish check`.
+    /// Keys that hold secrets: a literal value there is a warning of `rackfish check`. Dotted for keys of a table
+    /// (`auth.password`); `table.*` is every key of a table.
     pub secrets: &'static [&'static str],
     /// Keys whose value names a file; relative ones are taken from the configuration file's folder.
     pub files: &'static [&'static str],
@@ -126,7 +134,17 @@ pub struct DriverKind {
 }
 
 /// All drivers. A new one is one line here.
-pub static DRIVERS: &[&DriverKind] = &[&ipmi::KIND, &snmp_pdu::KIND];
+pub static DRIVERS: &[&DriverKind] = &[&exec::KIND, &ipmi::KIND, &snmp_pdu::KIND];
+
+impl DriverKind {
+    /// Whether the value of that (dotted) key is a secret.
+    pub fn is_secret(&self, key: &str) -> bool {
+        self.secrets.iter().any(|secret| match secret.strip_suffix('*') {
+            Some(table) => key.starts_with(table),
+            None => *secret == key,
+        })
+    }
+}
 
 /// The driver of that name.
 pub fn find(name: &str) -> Option<&'static DriverKind> {

@@ -6,13 +6,14 @@ use super::{
     clock,
     event::What,
     inner::Inner,
+    journal,
     node::NodeEntry,
     op::{Fresh, Layer, Op, OpError, Outcome, Precondition, Target},
     reset,
     view::Hold,
 };
 use crate::{
-    model::{Act, Actor, Aspect, Fact, Fault, Ref, Role, Stated},
+    model::{Act, Actor, Aspect, Fact, Fault, NodeId, PowerAct, Ref, ResetType, Role, Stated},
     store::{Expect, Kind, Safety},
 };
 
@@ -76,6 +77,12 @@ async fn on_node(
             }
             let text = format!("override {} {}", boot.enabled().as_str(), boot.target());
             fleet.store_boot(entry, boot).await?;
+            // A restart that comes now is to use it, however soon it comes after another.
+            let outdated = entry.lane().outdate(&who.principal);
+            if let Some(op) = outdated {
+                let journal = journal::Journal { store: &*fleet.store, node: &entry.id, op: &op };
+                journal.outdated().await.map_err(|e| OpError::Store(e.to_string()))?;
+            }
             super::crash::point("override", "armed");
             fleet.boot_event(entry, who, &text);
             Ok(Outcome::Done)
@@ -174,23 +181,46 @@ async fn on_unit(fleet: &Arc<Inner>, who: &Actor, unit: &Ref, op: Op, fresh: Fre
     fleet.worker(unit)?;
     match op {
         Op::Observe(aspect) => observe(fleet, unit, aspect, fresh).await,
-        Op::Act(act) => {
-            if matches!(act, Act::Power(p) if p != crate::model::PowerAct::Off) {
-                for owner in &owners {
-                    if let Some(entry) = fleet.nodes.get(owner) {
-                        Inner::admit_start(&entry)?;
-                        entry.lane().forget();
-                    }
-                }
-            }
-            bare(fleet, unit, act).await
-        }
+        Op::Act(Act::Power(act)) => power_of_unit(fleet, who, unit, act, &owners).await,
+        Op::Act(act) => bare(fleet, unit, act).await,
         _ => Err(OpError::NotOffered {
             target: unit.to_string(),
             what: "that".to_owned(),
             offered: vec!["an act on the unit".to_owned(), "a reading".to_owned()],
         }),
     }
+}
+
+/// Power of one unit, from a face that switches outlets. What belongs to one node is an operation of that node, in its
+/// lane: off-times, holds, order and repeats hold there.
+async fn power_of_unit(
+    fleet: &Arc<Inner>,
+    who: &Actor,
+    unit: &Ref,
+    act: PowerAct,
+    owners: &[NodeId],
+) -> Result<Outcome, OpError> {
+    let entries: Vec<_> =
+        owners.iter().filter_map(|owner| fleet.nodes.get(owner).map(|n| Arc::clone(n.value()))).collect();
+    if let [entry] = entries.as_slice() {
+        let kind = match act {
+            PowerAct::On => ResetType::On,
+            PowerAct::Off => ResetType::ForceOff,
+            PowerAct::Soft => ResetType::GracefulShutdown,
+            PowerAct::Reset => ResetType::ForceRestart,
+            PowerAct::Cycle { .. } => ResetType::PowerCycle,
+            PowerAct::Nmi => ResetType::Nmi,
+        };
+        return reset::run(fleet, who, entry, Layer::Unit(unit.clone()), kind).await;
+    }
+    for entry in &entries {
+        if act == PowerAct::Off {
+            entry.lane().cut();
+        } else {
+            Inner::admit_start(entry)?;
+        }
+    }
+    bare(fleet, unit, Act::Power(act)).await
 }
 
 /// One act on one unit, proven as far as it can be.
@@ -206,23 +236,40 @@ async fn bare(fleet: &Arc<Inner>, unit: &Ref, act: Act) -> Result<Outcome, OpErr
         });
     }
     let target = match &act {
-        Act::Power(crate::model::PowerAct::On) => Some(true),
-        Act::Power(crate::model::PowerAct::Off) => Some(false),
+        Act::Power(PowerAct::On) => Some(true),
+        Act::Power(PowerAct::Off) => Some(false),
         _ => None,
     };
-    // The off-time belongs to the unit, whoever switches it.
-    if target == Some(true)
-        && let Some(off) = worker.state.unit(&unit.unit, |u| u.off_since)
-    {
-        let ready = off + worker.config.policy.pace.off_time;
-        if ready > clock::now() {
-            clock::sleep_until(ready).await;
+    let deadline = || clock::now() + COMMAND_PATIENCE;
+    let submitted = match target {
+        Some(true) => {
+            let place = fleet.place(fleet.start_scopes(None, Some(unit)), fleet.config().patience.action)?;
+            // The off-time belongs to the unit, whoever switches it.
+            let off = worker.state.unit(&unit.unit, |u| u.off_since);
+            let ready = off.map_or(place.at, |off| place.at.max(off + worker.config.policy.pace.off_time));
+            let cuts = worker.state.unit(&unit.unit, |u| Some(u.cuts));
+            if ready > clock::now() {
+                clock::sleep_until(ready).await;
+            }
+            place.used();
+            worker.state.change(&unit.unit, |u| {
+                if Some(u.cuts) == cuts.or(Some(0)) {
+                    return Ok(worker.submit(&unit.unit, act, deadline()));
+                }
+                Err(OpError::Cancelled { by: "a later off".to_owned() })
+            })?
         }
-    }
-    worker
-        .act(&unit.unit, act, clock::now() + COMMAND_PATIENCE)
-        .await
-        .map_err(|fault| Inner::endpoint_error(unit, fault))?;
+        Some(false) => worker.state.change(&unit.unit, |u| {
+            u.cuts += 1;
+            worker.submit(&unit.unit, act, deadline())
+        }),
+        None => worker.submit(&unit.unit, act, deadline()),
+    };
+    let accepted = match submitted {
+        Ok(submitted) => submitted.accepted().await,
+        Err(fault) => Err(fault),
+    };
+    accepted.map_err(|fault| Inner::endpoint_error(unit, fault))?;
     if let (Some(on), Some(crate::model::Proof::ReadBack { within })) = (target, caps.map(|caps| caps.proof))
         && worker.config.policy.verify
     {

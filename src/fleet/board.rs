@@ -60,8 +60,16 @@ pub struct UnitState {
     pub off_since: Option<Instant>,
     /// When it was seen to come on, if it was off before: what hung on it has started anew since.
     pub on_since: Option<Instant>,
+    /// How often it was told to go off beside any node: a start that was asked for before is not made after.
+    pub cuts: u64,
+    /// What it was when this process began, as stored.
+    pub last: Option<PowerState>,
+    /// What it was before it changed without a command of ours.
+    pub before: Option<PowerState>,
     /// When the last act on it was accepted: what was read before is no longer true.
     pub acted_at: Option<Instant>,
+    /// It was told to go on (or off) then, and has not been seen to follow: a slow relay still may.
+    pub unsettled: Option<(bool, Instant)>,
     /// Why it could not be read last time, while others of its endpoint could.
     pub fault: Option<Fault>,
     /// Readings.

@@ -15,6 +15,7 @@ use tokio::sync::broadcast;
 use super::{
     clock,
     event::{Cause, Event, What},
+    inrush::{self, Inrush, Place, TooLate},
     node::NodeEntry,
     op::OpError,
     overrides::Override,
@@ -99,11 +100,16 @@ pub struct Inner {
     pub(super) tasks: Tasks,
     pub(super) observer: tokio::sync::mpsc::UnboundedSender<super::worker::Observed>,
     pub(super) seats: Seats,
+    pub(super) inrush: Inrush,
     pub(super) runtime: tokio::runtime::Handle,
     pub(super) running: tokio_util::task::TaskTracker,
     pub(super) stopping: tokio_util::sync::CancellationToken,
-    /// A node that never existed before the last reload starts with nothing stored.
+    /// Operations of this life of the process are counted here.
     pub(super) operations: AtomicU64,
+    /// When this life of the process began.
+    pub(super) since: std::time::Instant,
+    /// Tells this life of the process from others.
+    pub(super) life: String,
 }
 
 impl Inner {
@@ -160,7 +166,7 @@ impl Inner {
         }
     }
 
-    /// The one gate that every start passes, from any face: holds now; the in-rush budget has its place here.
+    /// The one gate that every start passes, from any face, when it is asked for and again right before it is made.
     pub fn admit_start(node: &NodeEntry) -> Result<(), OpError> {
         match node.hold() {
             Some(hold) => {
@@ -168,6 +174,22 @@ impl Inner {
             }
             None => Ok(()),
         }
+    }
+
+    /// What counts a start of a node, or of a bare outlet.
+    pub fn start_scopes(&self, node: Option<&config::Node>, unit: Option<&Ref>) -> inrush::Scopes {
+        let feeds = node.into_iter().flat_map(|node| node.feeds.iter().map(|feed| &feed.unit));
+        let units = feeds.chain(unit);
+        inrush::scopes(&self.config.load(), units.map(|unit| &unit.endpoint), node)
+    }
+
+    /// A place in the in-rush budget, not more than `most` away.
+    pub fn place(&self, scopes: inrush::Scopes, most: std::time::Duration) -> Result<Place, OpError> {
+        let patience = self.config.load().patience.action;
+        self.inrush.take(scopes, clock::now(), most).map_err(|TooLate(wait)| OpError::TooLate {
+            // By then the wait is short enough.
+            retry_after: wait.saturating_sub(patience).max(std::time::Duration::from_secs(1)),
+        })
     }
 
     /// Stores and shows an override. Call it with `node.writing` held.

@@ -10,7 +10,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -18,7 +21,10 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::op::{Layer, OpError};
+use super::{
+    journal,
+    op::{Layer, OpError},
+};
 use crate::model::{Actor, ResetType};
 
 /// How an operation ended; `None` while it has not.
@@ -41,6 +47,10 @@ pub struct Operation {
     pub cancel: CancellationToken,
     /// Its end, for all who wait.
     pub ending: watch::Sender<Ending>,
+    /// What it starts from was changed since it began: an equal one is a new one.
+    outdated: AtomicBool,
+    /// What is stored of it.
+    pub journal: tokio::sync::Mutex<journal::Page>,
     step: Mutex<Arc<str>>,
 }
 
@@ -49,7 +59,9 @@ impl Operation {
     pub fn new(id: String, reset: ResetType, layer: Layer, actor: Actor, since: OffsetDateTime) -> Arc<Self> {
         let (ending, _) = watch::channel(None);
         let step = Mutex::new(Arc::from("waiting"));
-        Arc::new(Self { id, reset, layer, actor, since, cancel: CancellationToken::new(), ending, step })
+        let journal = tokio::sync::Mutex::default();
+        let (cancel, outdated) = (CancellationToken::new(), AtomicBool::new(false));
+        Arc::new(Self { id, reset, layer, actor, since, cancel, ending, outdated, journal, step })
     }
 
     /// Where it is, for people.
@@ -66,6 +78,21 @@ impl Operation {
         self.reset == other.reset && self.layer == other.layer && self.actor.principal == other.actor.principal
     }
 
+    /// Whether what it starts from was changed since it began.
+    pub fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::Relaxed)
+    }
+
+    /// So it was in the process before this one.
+    pub fn set_outdated(&self) {
+        self.outdated.store(true, Ordering::Relaxed);
+    }
+
+    /// The same again, because what it starts from was changed meanwhile.
+    fn renewed_by(&self, new: &Self) -> bool {
+        self.is_outdated() && self.equals(new)
+    }
+
     fn restarts(&self) -> bool {
         self.reset.may_start() && !matches!(self.reset, ResetType::On | ResetType::ForceOn)
     }
@@ -78,8 +105,8 @@ pub enum Admission {
     Queued(Arc<Operation>, bool),
     /// An equal one is there already: wait for that.
     Joined(Arc<Operation>),
-    /// An equal one ended well a moment ago.
-    JustDone,
+    /// An equal one ended a moment ago, like this.
+    JustDone(Result<(), OpError>),
     /// Somebody else's restart is there.
     Conflict(Arc<Operation>),
     /// Too many wait.
@@ -89,21 +116,29 @@ pub enum Admission {
 /// Operations that may wait on one node: a client that sends more is broken.
 const LONGEST: usize = 16;
 
+/// The last operation, if whoever sends it again is to be told its end instead.
+#[derive(Debug)]
+struct Last {
+    op: Arc<Operation>,
+    at: Instant,
+    result: Result<(), OpError>,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Lane {
     running: Option<Arc<Operation>>,
     waiting: VecDeque<Arc<Operation>>,
-    last: Option<(Arc<Operation>, Instant)>,
+    last: Option<Last>,
 }
 
 impl Lane {
     /// Takes an operation in.
     pub fn submit(&mut self, new: Arc<Operation>, now: Instant, repeat_window: Duration) -> Admission {
-        if let Some((last, ended)) = &self.last {
+        if let Some(last) = &self.last {
             let idle = self.running.is_none() && self.waiting.is_empty();
-            if idle && last.equals(&new) && now.saturating_duration_since(*ended) < repeat_window {
-                return Admission::JustDone;
+            if idle && last.op.equals(&new) && now.saturating_duration_since(last.at) < repeat_window {
+                return Admission::JustDone(last.result.clone());
             }
         }
         let there = || self.running.iter().chain(&self.waiting);
@@ -112,6 +147,7 @@ impl Lane {
         if let Some(last) = there().last()
             && last.equals(&new)
             && !last.cancel.is_cancelled()
+            && !last.is_outdated()
         {
             return Admission::Joined(Arc::clone(last));
         }
@@ -119,7 +155,9 @@ impl Lane {
             for other in there().filter(|op| op.reset != ResetType::ForceOff) {
                 other.cancel.cancel();
             }
-        } else if let Some(other) = there().find(|op| op.restarts() && new.restarts() && !op.cancel.is_cancelled()) {
+        } else if let Some(other) =
+            there().find(|op| op.restarts() && new.restarts() && !op.cancel.is_cancelled() && !op.renewed_by(&new))
+        {
             return Admission::Conflict(Arc::clone(other));
         } else if self.waiting.len() >= LONGEST {
             return Admission::Full;
@@ -144,27 +182,46 @@ impl Lane {
         self.running.clone()
     }
 
-    /// The running one has ended. Only good ends are remembered: whoever asks again after a failure means it.
-    pub fn ended(&mut self, well: bool, now: Instant) {
+    /// The running one has ended. Good ends are remembered, and those that nobody knows: whoever asks again after a
+    /// plain failure means it.
+    pub fn ended(&mut self, result: &Result<(), OpError>, now: Instant) {
         if let Some(op) = self.running.take()
-            && well
             && self.waiting.is_empty()
+            && !op.is_outdated()
         {
-            self.last = Some((op, now));
+            self.remember(op, journal::How::of(result), now);
         }
     }
 
     /// Whether an operation that starts the node ended well less than `within` ago: what is seen to start then was
     /// started by it, however late the sight of it comes.
     pub fn has_just_started(&self, now: Instant, within: Duration) -> bool {
-        self.last
-            .as_ref()
-            .is_some_and(|(op, ended)| op.reset.may_start() && now.saturating_duration_since(*ended) < within)
+        let near = |last: &Last| now.saturating_duration_since(last.at) < within;
+        self.last.as_ref().is_some_and(|last| last.op.reset.may_start() && last.result.is_ok() && near(last))
     }
 
-    /// Something else was done to the node: an equal reset from now on is a new one.
-    pub fn forget(&mut self) {
+    /// An operation ended then, here or in the process before this one.
+    pub fn remember(&mut self, op: Arc<Operation>, how: journal::How, at: Instant) {
+        self.last = how.remembered().map(|result| Last { op, at, result });
+    }
+
+    /// Somebody cuts the power beside the lane: no start that was asked for before may come after it.
+    pub fn cut(&mut self) {
+        for op in self.running.iter().chain(&self.waiting).filter(|op| op.reset != ResetType::ForceOff) {
+            op.cancel.cancel();
+        }
         self.last = None;
+    }
+
+    /// What a reset starts from was changed by `who`: an equal one of theirs from now on is a new one. The operation
+    /// whose stored page has to say so, if there is one.
+    pub fn outdate(&mut self, who: &str) -> Option<Arc<Operation>> {
+        for op in self.running.iter().chain(&self.waiting).filter(|op| *op.actor.principal == *who) {
+            op.outdated.store(true, Ordering::Relaxed);
+        }
+        let running = self.running.as_ref().filter(|op| op.is_outdated());
+        let last = self.last.take_if(|last| *last.op.actor.principal == *who);
+        running.cloned().or(last.map(|last| last.op))
     }
 
     /// What runs, else what comes next.
@@ -194,9 +251,9 @@ mod tests {
         for _ in 0..10 {
             assert!(matches!(lane.submit(op(ResetType::ForceRestart, "ironic"), now, WINDOW), Admission::Joined(_)));
         }
-        lane.ended(true, now);
+        lane.ended(&Ok(()), now);
         let again = op(ResetType::ForceRestart, "ironic");
-        assert!(matches!(lane.submit(Arc::clone(&again), now + WINDOW / 2, WINDOW), Admission::JustDone));
+        assert!(matches!(lane.submit(Arc::clone(&again), now + WINDOW / 2, WINDOW), Admission::JustDone(Ok(()))));
         assert!(matches!(lane.submit(again, now + WINDOW, WINDOW), Admission::Queued(_, true)));
     }
 
@@ -209,7 +266,8 @@ mod tests {
             lane.submit(op(reset, "a"), now, Duration::ZERO);
             lane.next().unwrap();
             assert!(!lane.has_just_started(now, WINDOW), "not before it has ended");
-            lane.ended(well, now);
+            let end = if well { Ok(()) } else { Err(OpError::Stopping) };
+            lane.ended(&end, now);
             assert_eq!(lane.has_just_started(now, WINDOW), known, "{reset} {well}");
             assert!(!lane.has_just_started(now + WINDOW, WINDOW));
         }
@@ -221,7 +279,7 @@ mod tests {
         for reset in [ResetType::ForceRestart, ResetType::ForceOff] {
             lane.submit(op(reset, "a"), now, WINDOW);
             lane.next().unwrap();
-            lane.ended(true, now);
+            lane.ended(&Ok(()), now);
         }
         assert!(matches!(lane.submit(op(ResetType::ForceRestart, "a"), now, WINDOW), Admission::Queued(..)));
     }
@@ -231,8 +289,38 @@ mod tests {
         let (mut lane, now) = (Lane::default(), Instant::now());
         lane.submit(op(ResetType::On, "a"), now, WINDOW);
         lane.next().unwrap();
-        lane.ended(false, now);
+        lane.ended(&Err(OpError::Stopping), now);
         assert!(matches!(lane.submit(op(ResetType::On, "a"), now, WINDOW), Admission::Queued(..)));
+    }
+
+    #[test]
+    fn a_restart_after_a_new_boot_override_is_a_new_one() {
+        let (mut lane, now) = (Lane::default(), Instant::now());
+        lane.submit(op(ResetType::ForceRestart, "a"), now, WINDOW);
+        lane.next().unwrap();
+        assert!(lane.outdate("b").is_none());
+        assert!(lane.outdate("a").is_some());
+        let again = lane.submit(op(ResetType::ForceRestart, "a"), now, WINDOW);
+        assert!(matches!(again, Admission::Queued(_, false)), "the one that runs was told its options before");
+        assert!(matches!(lane.submit(op(ResetType::ForceRestart, "a"), now, WINDOW), Admission::Joined(_)));
+        lane.ended(&Ok(()), now);
+        lane.next().unwrap();
+        lane.ended(&Ok(()), now);
+        assert!(lane.outdate("a").is_some());
+        assert!(matches!(lane.submit(op(ResetType::ForceRestart, "a"), now, WINDOW), Admission::Queued(_, true)));
+    }
+
+    #[test]
+    fn an_unknown_outcome_is_told_again_and_not_sent_again() {
+        let (mut lane, now) = (Lane::default(), Instant::now());
+        lane.submit(op(ResetType::ForceRestart, "a"), now, WINDOW);
+        lane.next().unwrap();
+        let endpoint = crate::model::EndpointId::new("bmc").unwrap();
+        let fault = crate::model::Fault::Uncertain("no answer".to_owned());
+        lane.ended(&Err(OpError::Uncertain { endpoint, fault }), now);
+        let again = lane.submit(op(ResetType::ForceRestart, "a"), now, WINDOW);
+        assert!(matches!(again, Admission::JustDone(Err(OpError::Uncertain { .. }))));
+        assert!(matches!(lane.submit(op(ResetType::ForceRestart, "b"), now, WINDOW), Admission::Queued(..)));
     }
 
     #[test]
@@ -245,7 +333,7 @@ mod tests {
         // A resent ForceOff is behind the On: it is a new one, and ends the On.
         assert!(matches!(lane.submit(op(ResetType::ForceOff, "maas"), now, WINDOW), Admission::Queued(..)));
         assert!(on.cancel.is_cancelled() && !off.cancel.is_cancelled());
-        lane.ended(true, now);
+        lane.ended(&Ok(()), now);
         assert_eq!(lane.next().unwrap().reset, ResetType::ForceOff, "ForceOff goes first");
     }
 

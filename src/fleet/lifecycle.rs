@@ -95,11 +95,13 @@ impl Fleet {
             event_ids: AtomicU64::new(0),
             observer,
             seats: worker::Seats::default(),
+            inrush: super::inrush::Inrush::default(),
             runtime: tokio::runtime::Handle::current(),
             running: tokio_util::task::TaskTracker::new(),
             stopping: tokio_util::sync::CancellationToken::new(),
-            // Not from 0: with a clock that was set back, or two starts within a second, ids would come again.
-            operations: AtomicU64::new(u64::from(rand::random::<u32>())),
+            operations: AtomicU64::new(0),
+            since: clock::now(),
+            life: uuid::Uuid::new_v4().simple().to_string().chars().take(6).collect(),
         });
         for node in config.nodes.values() {
             inner.add_node(node, &stored);
@@ -204,14 +206,17 @@ impl Inner {
         for unit in &units {
             let known = caps.and_then(|caps| caps.get(unit.as_str())).cloned();
             let caps = known.or_else(|| endpoint.setup.presumed(unit)).map(Arc::new);
-            let off_since = states.and_then(|states| states.get(unit.as_str())).and_then(off_since);
+            let last = states.and_then(|states| states.get(unit.as_str()));
             state.change(unit, |u| {
                 u.caps = caps;
-                u.off_since = off_since;
+                u.off_since = last.and_then(off_since);
+                u.last = last.map(|last| last.power);
             });
         }
+        let known = states.into_iter().flat_map(|states| states.values()).filter_map(|last| last.at).max();
+        let known = known.and_then(|at| clock::now().checked_sub(Duration::try_from(clock::wall() - at).ok()?));
         state.set_hold(stored.holds.get(&format!("endpoint/{key}")).cloned());
-        let handle = worker::spawn(endpoint, state, units, fleet, self.seats.clone(), self.observer.clone());
+        let handle = worker::spawn(endpoint, state, units, fleet, known, self.seats.clone(), self.observer.clone());
         self.workers.insert(EndpointId::clone(&endpoint.id), handle);
     }
 }

@@ -26,6 +26,9 @@ pub struct LastState {
     /// Since when.
     #[serde(with = "time::serde::rfc3339")]
     pub since: OffsetDateTime,
+    /// When it was last known to be so.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub at: Option<OffsetDateTime>,
 }
 
 /// The end of an operation may overtake the sight of what it did, by a few writes to the store.
@@ -41,6 +44,7 @@ pub async fn run(fleet: Arc<Inner>, mut observed: mpsc::UnboundedReceiver<Observ
                 fleet.emit(What::Endpoint { endpoint, fault }, None);
             }
             Observed::Opened { endpoint } => keep_caps(&fleet, &endpoint).await,
+            Observed::Restarted { endpoint, before } => super::restore::run(&fleet, &endpoint, &before),
         }
     }
 }
@@ -97,7 +101,10 @@ async fn keep_states(fleet: &Arc<Inner>, worker: &WorkerHandle) {
         .filter_map(|(unit, u)| {
             let power = u.power.as_ref()?;
             let off = u.off_since.map(|off| clock::wall() - clock::now().saturating_duration_since(off));
-            Some((unit.to_string(), LastState { power: power.value, since: off.unwrap_or(power.wall) }))
+            Some((
+                unit.to_string(),
+                LastState { power: power.value, since: off.unwrap_or(power.wall), at: Some(power.wall) },
+            ))
         })
         .collect();
     let key = worker.config.id.as_str();

@@ -20,7 +20,7 @@ pub enum Target {
 }
 
 /// Which of a node's power layers is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Layer {
     /// What makes the node run or not: the host if there is one, else the feeds.
     Effective,
@@ -28,6 +28,8 @@ pub enum Layer {
     Host,
     /// The feeds alone.
     Mains,
+    /// One of its units alone: what a face that switches outlets asks for.
+    Unit(Ref),
 }
 
 /// A condition checked under the node's lock, right before a write: how `If-Match` becomes part of it.

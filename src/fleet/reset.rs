@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use super::{
     clock,
     event::What,
-    exec::{Run, SLOW_CONTROLLER},
+    exec::{self, Run, SLOW_CONTROLLER},
     inner::Inner,
     journal,
     lane::{Admission, Ending, Operation},
@@ -26,13 +26,8 @@ pub async fn run(
     layer: Layer,
     kind: ResetType,
 ) -> Result<Outcome, OpError> {
-    let config = entry.config.load_full();
-    let mut parts = fleet.parts(&config);
-    match layer {
-        Layer::Effective => {}
-        Layer::Host => parts.feeds = false,
-        Layer::Mains => parts.host = None,
-    }
+    let config = exec::limited(entry, &layer);
+    let parts = fleet.parts(&config);
     let offered = plan::offered(parts);
     if !offered.contains(&kind) {
         return Err(OpError::NotOffered {
@@ -61,7 +56,7 @@ pub async fn run(
             op
         }
         Admission::Joined(op) => op,
-        Admission::JustDone => return Ok(Outcome::Done),
+        Admission::JustDone(result) => return result.map(|()| Outcome::Done),
         Admission::Conflict(other) => return Err(conflict(entry, &other)),
         Admission::Full => {
             let running = entry.lane().current().map_or_else(String::new, |op| op.reset.to_string());
@@ -71,10 +66,10 @@ pub async fn run(
     wait(fleet, entry, &op).await
 }
 
-/// A new operation's id: unique over restarts.
+/// A new operation's id. The time alone is not unique over restarts: two processes may live in one second.
 fn new_id(fleet: &Inner) -> String {
     let count = fleet.operations.fetch_add(1, Ordering::Relaxed);
-    format!("{}-{count}", clock::wall().unix_timestamp())
+    format!("{}-{}-{count:04}", clock::wall().unix_timestamp(), fleet.life)
 }
 
 fn conflict(entry: &NodeEntry, other: &Operation) -> OpError {
@@ -103,6 +98,9 @@ async fn wait(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, op: &Arc<Operation>) -
     if *op.step() == *Step::Controller.as_str() && slow {
         return Err(OpError::ControllerBooting { target: entry.id.to_string(), retry_after: BOOTING_RETRY });
     }
+    // From now on the client counts on us, not on itself.
+    let journal = journal::Journal { store: &*fleet.store, node: &entry.id, op };
+    journal.promise().await.map_err(|error| OpError::Store(error.to_string()))?;
     fleet.tasks.begin(&op.id, format!("{} of {}", op.reset, entry.id), entry.id.clone(), &op.actor).await;
     // It may have ended in this very moment.
     let ended = op.ending.borrow().clone();
@@ -126,6 +124,15 @@ pub fn work_off(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>) {
         },
         &fleet.runtime,
     );
+}
+
+/// An operation that was promised and had not begun when the process ended waits for its turn again.
+pub async fn wait_again(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, op: Arc<Operation>) {
+    journal::Journal { store: &*fleet.store, node: &entry.id, op: &op }.taken_up_waiting().await;
+    let admission = entry.lane().submit(op, clock::now(), std::time::Duration::ZERO);
+    if let Admission::Queued(_, true) = admission {
+        work_off(fleet, entry);
+    }
 }
 
 /// An operation that a crash has cut goes on, in the node's lane.
@@ -168,7 +175,7 @@ async fn finish(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, op: &Arc<Operation>,
     }
     let what = What::Operation { target: entry.id.to_string(), op: op.reset.to_string(), error: error.clone() };
     fleet.emit(what, Some(&op.actor));
-    entry.lane().ended(result.is_ok(), clock::now());
+    entry.lane().ended(&result, clock::now());
     // One that the next start takes up has not ended for those who ask later.
     let goes_on = matches!(result, Err(OpError::Stopping));
     op.ending.send_replace(Some(result));

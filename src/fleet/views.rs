@@ -16,9 +16,7 @@ use super::{
 };
 use crate::{
     config::{self, BootPolicy, Patience},
-    model::{
-        ActKind, Actor, Aspect, BootMode, BootTarget, EndpointId, NodeId, Origin, PowerState, Reading, Ref, Stated,
-    },
+    model::{ActKind, Actor, Aspect, BootMode, BootTarget, NodeId, Origin, PowerState, Reading, Ref, Stated},
 };
 
 /// An "off" lives one poll interval past its read, and as long as a poll may take on top.
@@ -107,6 +105,8 @@ impl Inner {
         let (now, after) = (clock::now(), self.config.load().patience.refresh_after);
         let young = |at: Option<Instant>| at.is_some_and(|at| now.saturating_duration_since(at) < after);
         let fresh = |u: &UnitState| match aspect {
+            // It can't tell: there is nothing to ask.
+            _ if u.caps.as_ref().is_some_and(|caps| !caps.aspects.has(aspect.kind())) => true,
             Aspect::Power => young(u.power.as_ref().map(|p| p.at)) || young(u.refresh_asked),
             _ => young(u.sensors.as_ref().map(|s| s.at)) || young(u.sensors_asked),
         };
@@ -134,42 +134,41 @@ impl Inner {
         let host_power = node.host.as_ref().map(|host| self.host_power(&node, host));
         let mut trouble = None;
         let mut reachable = true;
-        let mut check = |endpoint: &EndpointId, what: &str| {
-            let fault = self.workers.get(endpoint).and_then(|w| {
-                w.state
-                    .fault()
-                    .map(|f| f.to_string())
-                    .or_else(|| w.state.hold().map(|hold| format!("on hold by {}: {}", hold.owner, hold.reason)))
-            });
-            if let Some(fault) = fault {
-                reachable = false;
-                if trouble.is_none() {
-                    trouble = Some(Arc::from(format!("{what} {endpoint}: {fault}")));
-                }
-                return false;
+        let mut check = |what: &str, unit: &Ref| {
+            let Some(worker) = self.workers.get(&unit.endpoint) else { return true };
+            let down = worker
+                .state
+                .fault()
+                .map(|f| f.to_string())
+                .or_else(|| worker.state.hold().map(|hold| format!("on hold by {}: {}", hold.owner, hold.reason)));
+            let (name, why) = match down {
+                Some(why) => (unit.endpoint.to_string(), why),
+                None => match worker.state.unit(&unit.unit, |u| u.fault.as_ref().map(ToString::to_string)) {
+                    Some(why) => (unit.to_string(), why),
+                    None => return true,
+                },
+            };
+            reachable = false;
+            if trouble.is_none() {
+                trouble = Some(Arc::from(format!("{what} {name}: {why}")));
             }
-            true
+            false
         };
         if let Some(host) = &node.host {
-            check(&host.endpoint, "controller");
+            check("controller", host);
         }
         let feeds: Vec<FeedView> = node
             .feeds
             .iter()
-            .map(|feed| {
-                let answers = check(&feed.unit.endpoint, "power supply");
-                let (name, fault) = self
+            .map(|feed| FeedView {
+                unit: feed.unit.clone(),
+                shared: feed.shared,
+                power: self.unit_power(&feed.unit),
+                reachable: check("power supply", &feed.unit),
+                name: self
                     .workers
                     .get(&feed.unit.endpoint)
-                    .and_then(|w| w.state.unit(&feed.unit.unit, |u| Some((u.name.clone(), u.fault.clone()))))
-                    .unwrap_or_default();
-                FeedView {
-                    unit: feed.unit.clone(),
-                    shared: feed.shared,
-                    power: self.unit_power(&feed.unit),
-                    reachable: answers && fault.is_none(),
-                    name,
-                }
+                    .and_then(|w| w.state.unit(&feed.unit.unit, |u| u.name.clone())),
             })
             .collect();
         let powers: Vec<_> = feeds.iter().map(|feed| feed.power.clone()).collect();

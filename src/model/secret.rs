@@ -3,10 +3,12 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-/// A password, community or key: zeroised when dropped, never shown by `Debug`, never serialised in the clear.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+/// A password, community or key: zeroised when dropped, never shown by `Debug`, never serialised in the clear, compared
+/// in a time that tells nothing but its length.
+#[derive(Clone, Default, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(Zeroizing<String>);
 
@@ -19,6 +21,12 @@ impl Secret {
     /// The text, for the one place that sends it.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
 }
 
@@ -42,6 +50,9 @@ mod tests {
     fn is_never_shown() {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret:?}"), "[redacted]");
+        assert_ne!(secret, Secret::new("hunter3"));
+        assert_ne!(secret, Secret::new("hunter"));
+        assert_eq!(secret, Secret::new("hunter2"));
         assert_eq!(serde_json::to_string(&secret).ok().as_deref(), Some("\"[redacted]\""));
     }
 }

@@ -23,6 +23,8 @@ mod writer;
 pub use memory::MemoryStore;
 pub use sqlite::SqliteStore;
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::broadcast;
@@ -187,6 +189,11 @@ pub trait Store: Send + Sync {
     fn watch(&self) -> broadcast::Receiver<Change>;
     /// Brings everything written behind to disk.
     async fn flush(&self) -> Result<(), StoreError>;
+    /// Writes a consistent copy, everything written so far included, to the file `to` (0600; one of that name is
+    /// replaced). Readers and writers go on meanwhile.
+    async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        Err(StoreError::Io(format!("this store keeps no file of which {} could be a copy", to.display())))
+    }
 }
 
 /// Reads a document as `T`.

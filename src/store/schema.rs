@@ -293,13 +293,8 @@ fn migrate(connection: &mut Connection, path: &Path, steps: &[&str]) -> Result<(
         return Ok(());
     }
     let backup = beside(path, &format!(".v{version}.bak"));
-    // `VACUUM INTO` writes into an empty file too; made here, it is never readable for others.
     let copy = beside(path, ".copy");
-    let copied = empty_file(&copy)
-        .map_err(|e| e.to_string())
-        .and_then(|()| connection.execute("VACUUM INTO ?1", [copy.to_string_lossy()]).map_err(|e| e.to_string()))
-        .and_then(|_| fs::File::open(&copy).and_then(|file| file.sync_all()).map_err(|e| e.to_string()))
-        .and_then(|()| fs::rename(&copy, &backup).map_err(|e| e.to_string()));
+    let copied = vacuum_into(connection, &copy).and_then(|()| fs::rename(&copy, &backup).map_err(|e| e.to_string()));
     copied.map_err(|e| {
         StoreError::Io(format!(
             "{} can't be brought to version {known}: the backup {} can't be written: {e}",
@@ -321,6 +316,24 @@ fn migrate(connection: &mut Connection, path: &Path, steps: &[&str]) -> Result<(
         "the state file was brought up to date"
     );
     Ok(())
+}
+
+/// Copies the state file as it is at one moment, while others write to it.
+pub(super) fn copy(path: &Path, to: &Path) -> Result<(), StoreError> {
+    let sql = |e: rusqlite::Error| StoreError::Io(reason(&e, path));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(sql)?;
+    connection.busy_timeout(BUSY).map_err(sql)?;
+    vacuum_into(&connection, to)
+        .map_err(|e| StoreError::Io(format!("the copy {} of the state file can't be written: {e}", to.display())))
+}
+
+/// A copy of all that a connection sees, on disk. `VACUUM INTO` writes into an empty file too; made here, it is never
+/// readable for others.
+fn vacuum_into(connection: &Connection, to: &Path) -> Result<(), String> {
+    empty_file(to).map_err(|e| e.to_string())?;
+    connection.execute("VACUUM INTO ?1", [to.to_string_lossy()]).map_err(|e| e.to_string())?;
+    fs::File::open(to).and_then(|file| file.sync_all()).map_err(|e| e.to_string())
 }
 
 /// The statements that lead from version `done` to the newest.

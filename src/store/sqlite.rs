@@ -4,7 +4,7 @@
 //! How safely SQLite keeps them: <https://sqlite.org/wal.html>, <https://sqlite.org/pragma.html#pragma_synchronous>.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, PoisonError, RwLock, RwLockReadGuard,
         atomic::Ordering,
@@ -41,6 +41,7 @@ pub struct SqliteStore {
     commands: Option<Sender<Command>>,
     thread: Option<JoinHandle<()>>,
     counts: Arc<Counts>,
+    path: PathBuf,
 }
 
 impl SqliteStore {
@@ -51,6 +52,7 @@ impl SqliteStore {
     pub fn open(state_dir: &Path) -> Result<Arc<Self>, StoreError> {
         let lock = Lock::take(state_dir)?;
         let file = schema::open(state_dir)?;
+        let path = file.path.clone();
         let mirror = Arc::new(RwLock::new(schema::load(&file)?));
         let changes = broadcast::channel(WATCH_BACKLOG).0;
         let (commands, inbox) = mpsc::channel();
@@ -67,6 +69,7 @@ impl SqliteStore {
             commands: Some(commands),
             thread: Some(thread),
             counts,
+            path,
         }))
     }
 
@@ -155,6 +158,14 @@ impl Store for SqliteStore {
 
     async fn flush(&self) -> Result<(), StoreError> {
         self.ask(Command::Flush).await
+    }
+
+    async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        self.flush().await?;
+        let (from, to) = (self.path.clone(), to.to_owned());
+        // A reader of its own: in WAL mode it sees one moment, and the writing thread goes on.
+        let copied = tokio::task::spawn_blocking(move || schema::copy(&from, &to)).await;
+        copied.unwrap_or_else(|e| Err(StoreError::Io(format!("the copy was cut short: {e}"))))
     }
 }
 

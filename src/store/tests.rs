@@ -337,6 +337,41 @@ async fn a_migration_that_fails_changes_nothing() {
     assert!(half.is_err());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_is_whole_and_private_while_others_write() {
+    let (dir, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let store = SqliteStore::open(dir.path()).unwrap();
+    store.put(Kind::Account, "a", Expect::Any, json!(1), Safety::PowerLoss).await.unwrap();
+    store.put(Kind::LastState, "behind", Expect::Any, json!(2), Safety::Behind).await.unwrap();
+    // A writer that never rests.
+    let writer = {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            for n in 0.. {
+                let put = |key| store.put(Kind::Hold, key, Expect::Any, json!(n), Safety::PowerLoss);
+                let (one, two) = tokio::join!(put("one"), put("two"));
+                one.and(two).unwrap();
+            }
+        })
+    };
+    let to = other.path().join("rackfish.db");
+    for _ in 0..5 {
+        store.backup(&to).await.unwrap();
+        assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
+        let copy = SqliteStore::open(other.path()).unwrap();
+        assert!(copy.get(Kind::Account, "a").await.unwrap().is_some());
+        assert!(copy.get(Kind::LastState, "behind").await.unwrap().is_some(), "what is written behind is part of it");
+        drop(copy);
+        for log in ["rackfish.db-wal", "rackfish.db-shm"] {
+            fs::remove_file(other.path().join(log)).unwrap_or_default();
+        }
+    }
+    writer.abort();
+    let nowhere = store.backup(&other.path().join("none/x.db")).await.unwrap_err().to_string();
+    assert!(nowhere.contains("none/x.db"), "{nowhere}");
+    assert!(MemoryStore::new().backup(&to).await.is_err());
+}
+
 #[tokio::test]
 async fn a_full_disk_keeps_nothing_half_written() {
     let dir = TempDir::new().unwrap();

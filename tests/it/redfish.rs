@@ -1,7 +1,13 @@
 //! The Redfish face over HTTP, with the real fleet and accounts, on devices that exist in memory only.
 
+#[path = "redfish/certificates.rs"]
+mod certificates;
+#[path = "redfish/limits.rs"]
+mod limits;
 #[path = "redfish/rack.rs"]
 mod rack;
+#[path = "redfish/tasks.rs"]
+mod tasks;
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -11,7 +17,7 @@ use std::{
 };
 
 use rackfish::{
-    api::server::{self, ServerHandle, Service},
+    api::server::{self, Acceptor, ServerHandle, Service},
     auth::Auth,
     fleet::Fleet,
     model::{Role, Scope, Secret},
@@ -29,6 +35,7 @@ struct Rig {
     rack: Rack,
     server: ServerHandle,
     http: reqwest::Client,
+    url: String,
 }
 
 struct Answer {
@@ -62,6 +69,17 @@ impl Rig {
     }
 
     async fn with(each: u32, change: impl FnOnce(&mut rackfish::config::Config)) -> Self {
+        Self::behind(each, change, None, reqwest::Client::builder()).await
+    }
+
+    /// Behind TLS if there is an acceptor, with a client that trusts it.
+    async fn behind(
+        each: u32,
+        change: impl FnOnce(&mut rackfish::config::Config),
+        tls: Option<Acceptor>,
+        client: reqwest::ClientBuilder,
+    ) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let mut rack = Rack::new(each);
         change(&mut rack.config);
         let store = MemoryStore::new();
@@ -78,9 +96,10 @@ impl Rig {
         }
         let config = Arc::new(rack.config.clone());
         let fleet = Fleet::open(Arc::clone(&config), store).await.unwrap();
-        let service = Service { fleet, auth, subscriptions: None, tls: None };
+        let service = Service { fleet, auth, subscriptions: None, tls };
         let server = server::start(service, &config.server).unwrap();
-        let rig = Self { rack, server, http: reqwest::Client::builder().no_proxy().build().unwrap() };
+        let url = format!("{scheme}://{}", server.addresses[0]);
+        let rig = Self { rack, server, http: client.no_proxy().build().unwrap(), url };
         // Every state has been read once.
         for _ in 0..200 {
             let all = rig.get(&format!("{SYSTEMS}?$expand=.")).await.body;
@@ -93,7 +112,7 @@ impl Rig {
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.http.request(method, format!("http://{}{path}", self.server.addresses[0]))
+        self.http.request(method, format!("{}{path}", self.url))
     }
 
     async fn send(request: reqwest::RequestBuilder) -> Answer {
@@ -487,6 +506,20 @@ async fn a_log_is_read_behind_the_request_and_cleared() {
     assert_eq!(rig.as_user("admin", Method::POST, &clear, None).await.status, 204);
     assert!(rig.rack.bmcs[0].state().log.is_empty());
     assert_eq!(rig.get("/redfish/v1/Systems/pdu-1/LogServices").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_manager_tells_how_it_is_reached() {
+    let rig = Rig::new(1).await;
+    let manager = rig.get("/redfish/v1/Managers/rackfish").await.body;
+    let uri = manager["NetworkProtocol"]["@odata.id"].as_str().unwrap().to_owned();
+    let protocols = rig.get(&uri).await.body;
+    let port = rig.server.addresses[0].port();
+    assert_eq!(protocols["HTTP"], json!({"ProtocolEnabled": true, "Port": port}), "this rig is plain HTTP");
+    assert_eq!(protocols["HTTPS"], json!({"ProtocolEnabled": false}));
+    assert_eq!(rig.get("/redfish/v1/Managers/bmc-ipmi-1/NetworkProtocol").await.status, 404, "a BMC's is not known");
+    assert!(rig.get("/redfish/v1/Managers/bmc-ipmi-1").await.body["NetworkProtocol"].is_null());
+    assert_eq!(rig.patch(&uri, json!({"HTTP": {"ProtocolEnabled": false}})).await.status, 405);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -205,6 +205,12 @@ impl Subscription {
     }
 }
 
+/// The subscriptions that the store has.
+pub(crate) async fn read_documents(store: &dyn Store) -> Result<Vec<Subscription>, StoreError> {
+    let all = store::read_all::<Document>(store, Kind::Subscription).await?;
+    Ok(all.into_iter().map(|(id, revision, doc)| Subscription::from_document(&id, revision, doc)).collect())
+}
+
 type Render = Box<dyn Fn(&Event, &Subscription) -> Option<Value> + Send + Sync>;
 
 /// A subscription, its task and how it goes.
@@ -273,8 +279,8 @@ impl Delivery {
             subscribers: Mutex::default(),
             changing: tokio::sync::Mutex::new(()),
         });
-        for (id, revision, doc) in store::read_all::<Document>(&*inner.store, Kind::Subscription).await? {
-            inner.keep(Subscription::from_document(&id, revision, doc));
+        for subscription in read_documents(&*inner.store).await? {
+            inner.keep(subscription);
         }
         Ok(Self { inner })
     }

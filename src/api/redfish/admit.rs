@@ -3,11 +3,12 @@
 use std::{net::IpAddr, sync::Arc};
 
 use actix_web::http::header::{self, HeaderMap, HeaderName};
+use zeroize::Zeroizing;
 
 use super::{Redfish, descriptor::Privileges, error::Error, messages as m, resources::accounts};
 use crate::{
     auth::{AuthError, Principal},
-    model::{Actor, Face, Role, Scope},
+    model::{Actor, Face, Role, Scope, Secret},
 };
 
 /// The header that carries a session's token.
@@ -31,7 +32,7 @@ pub async fn authenticate(
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let (user, password) =
             value.to_str().ok().and_then(basic).ok_or_else(|| Error::of_login(&AuthError::BadCredentials))?;
-        return face.auth.basic(&user, &password, peer).await.map_err(|e| Error::of_login(&e));
+        return face.auth.basic(&user, password.expose(), peer).await.map_err(|e| Error::of_login(&e));
     }
     if let Some(ClientCertificate(name)) = certificate {
         return face.auth.certificate(name).map_err(|e| Error::of_login(&e));
@@ -40,14 +41,14 @@ pub async fn authenticate(
 }
 
 /// User and password of a `Basic` header (RFC 7617).
-pub(crate) fn basic(value: &str) -> Option<(String, String)> {
+pub(crate) fn basic(value: &str) -> Option<(String, Secret)> {
     let (scheme, coded) = value.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
-    let bytes = openssl::base64::decode_block(coded.trim()).ok()?;
-    let text = String::from_utf8(bytes).ok()?;
-    text.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
+    let bytes = Zeroizing::new(openssl::base64::decode_block(coded.trim()).ok()?);
+    let text = std::str::from_utf8(&bytes).ok()?;
+    text.split_once(':').map(|(user, password)| (user.to_owned(), Secret::new(password)))
 }
 
 /// Whether the role of `principal` has one of `privileges`, and whether its password is one that it may go on with.
@@ -84,8 +85,8 @@ mod tests {
 
     #[test]
     fn basic_headers_are_taken_apart() {
-        assert_eq!(basic("Basic YTpiOmM=").unwrap(), ("a".to_owned(), "b:c".to_owned()));
-        assert_eq!(basic("basic Og==").unwrap(), (String::new(), String::new()));
+        assert_eq!(basic("Basic YTpiOmM=").unwrap(), ("a".to_owned(), Secret::new("b:c")));
+        assert_eq!(basic("basic Og==").unwrap(), (String::new(), Secret::default()));
         for bad in ["Basic", "Basic YQ==", "Basic !!!", "Bearer YTpi", "Basic //79OmE="] {
             assert!(basic(bad).is_none(), "{bad}");
         }

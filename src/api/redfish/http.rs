@@ -291,8 +291,10 @@ fn respond(req: &HttpRequest, reply: Reply, entry: Option<&Entry>, challenge: bo
     if let Some(location) = &reply.location {
         text(header::LOCATION, location);
     }
-    if let Some(token) = &reply.token {
-        text(AUTH_TOKEN, token);
+    if let Some(mut token) = reply.token.as_ref().and_then(|token| HeaderValue::from_str(token.expose()).ok()) {
+        // Whatever prints headers shows it as such.
+        token.set_sensitive(true);
+        headers.insert(AUTH_TOKEN, token);
     }
     if let Some(seconds) = reply.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

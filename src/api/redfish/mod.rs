@@ -28,6 +28,15 @@ use crate::{api::operations::Metrics, auth::Auth, fleet::Fleet};
 use resources::{logs::LogCache, subscriptions::Subscriptions};
 use route::Router;
 
+/// How clients reach the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Served {
+    /// Port of the first listener.
+    pub port: Option<u16>,
+    /// HTTPS; otherwise HTTP.
+    pub tls: bool,
+}
+
 /// The face: what handlers need.
 pub struct Redfish {
     /// Nodes, chassis, managers, tasks, operations.
@@ -38,6 +47,8 @@ pub struct Redfish {
     pub subscriptions: Option<Arc<dyn Subscriptions>>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Where it listens.
+    pub served: Served,
     /// Where operations run: never on a listener's own threads.
     pub runtime: Handle,
     /// Logs as last read.
@@ -48,12 +59,19 @@ pub struct Redfish {
 
 impl Redfish {
     /// A face for `fleet`. Has to be called within the runtime that the fleet lives on.
-    pub fn new(fleet: Fleet, auth: Auth, subscriptions: Option<Arc<dyn Subscriptions>>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        fleet: Fleet,
+        auth: Auth,
+        subscriptions: Option<Arc<dyn Subscriptions>>,
+        metrics: Arc<Metrics>,
+        served: Served,
+    ) -> Self {
         Self {
             fleet,
             auth,
             subscriptions,
             metrics,
+            served,
             runtime: Handle::current(),
             logs: Arc::default(),
             router: Router::new(table::ALL),

@@ -1,6 +1,7 @@
 //! What a handler answers, before it becomes HTTP.
 
 use super::doc::{Body, Doc};
+use crate::model::Secret;
 
 /// An answer.
 #[derive(Debug, Default)]
@@ -14,7 +15,7 @@ pub struct Reply {
     /// `Location`
     pub location: Option<String>,
     /// `X-Auth-Token`
-    pub token: Option<String>,
+    pub token: Option<Secret>,
     /// `Retry-After`, in seconds.
     pub retry_after: Option<u64>,
 }

@@ -3,8 +3,8 @@
 use super::{
     descriptor::Resource,
     resources::{
-        accounts, chassis, ethernet, json_schemas, logs, managers, metadata, power, processors, registries, reset,
-        roles, root, sensors, sessions, subscriptions, systems, tasks, thermal,
+        accounts, chassis, ethernet, json_schemas, logs, managers, metadata, network_protocol, power, processors,
+        registries, reset, roles, root, sensors, sessions, subscriptions, systems, tasks, thermal,
     },
 };
 
@@ -35,6 +35,7 @@ pub static ALL: &[&Resource] = &[
     &sensors::SENSOR,
     &managers::COLLECTION,
     &managers::MANAGER,
+    &network_protocol::NETWORK_PROTOCOL,
     &sessions::SERVICE,
     &sessions::COLLECTION,
     &sessions::SESSION,

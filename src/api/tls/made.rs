@@ -37,8 +37,11 @@ use super::{
 };
 use crate::config::Tls;
 
-/// Ten years: nobody renews what nobody knows of.
-const DAYS: u32 = 3_653;
+/// The authority's life: ten years, for clients have to be told of a new one.
+const AUTHORITY_DAYS: u32 = 3_653;
+/// The server's: with the day before, a year (Mozilla's "intermediate" profile allows 366 days). Nobody notices when it is
+/// made anew: clients trust the authority.
+const DAYS: u32 = 364;
 /// The server's certificate is made anew when it has less than that left.
 const RENEW_DAYS: u32 = 30;
 /// Addresses of this machine that are taken, at most.
@@ -229,7 +232,8 @@ fn build(
     // From yesterday: clients' clocks may be slow.
     let yesterday = time::OffsetDateTime::now_utc().unix_timestamp() - 86_400;
     builder.set_not_before(&*Asn1Time::from_unix(yesterday)?)?;
-    builder.set_not_after(&*Asn1Time::days_from_now(DAYS)?)?;
+    let days = if authority.is_some() { DAYS } else { AUTHORITY_DAYS };
+    builder.set_not_after(&*Asn1Time::days_from_now(days)?)?;
     extensions(&mut builder)?;
     let subject_key = SubjectKeyIdentifier::new().build(&builder.x509v3_context(authority, None))?;
     builder.append_extension(subject_key)?;

@@ -25,7 +25,7 @@ pub fn ask(
     ask: Ask,
     mut each: impl FnMut(serde_json::Value) -> io::Result<()>,
 ) -> Result<(), super::super::CliError> {
-    let changes = !matches!(ask, Ask::Status | Ask::Nodes { .. } | Ask::Endpoints { .. });
+    let changes = !matches!(ask, Ask::Status | Ask::Nodes { .. } | Ask::Endpoints { .. } | Ask::Backup);
     let mut stream = UnixStream::connect(socket).map_err(|error| unreachable(socket, &error))?;
     let lost = |error: &io::Error| {
         if changes {

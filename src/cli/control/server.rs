@@ -14,12 +14,14 @@ use tokio::{
 use crate::{
     auth::{AccountPatch, Auth},
     cli::{
+        backup,
         exit::{Exit, Failure},
         hostlist::{self, Host},
     },
     config::Problem,
     fleet::{Fleet, Fresh, Op, OpError, Outcome, Target},
     model::{Actor, EndpointId, Face, NodeId, Role, Scope},
+    store::Store,
 };
 
 use super::{
@@ -65,6 +67,7 @@ pub async fn serve_control<R, F>(
     path: &Path,
     fleet: Fleet,
     auth: Auth,
+    store: Arc<dyn Store>,
     reload: R,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()>
@@ -72,7 +75,7 @@ where
     R: Fn() -> F + Send + Sync + 'static,
     F: Future<Output = Result<ReloadReport, Vec<Problem>>> + Send,
 {
-    serve(path, Service { fleet, auth, reload }, shutdown).await
+    serve(path, Service { fleet, auth, store, reload }, shutdown).await
 }
 
 pub(super) async fn serve(path: &Path, desk: impl Desk, shutdown: impl Future<Output = ()>) -> io::Result<()> {
@@ -203,7 +206,8 @@ async fn talk(stream: UnixStream, uid: u32, desk: &impl Desk) -> io::Result<()> 
     }
 }
 
-fn parse(line: &[u8]) -> Result<Request, Failure> {
+/// One line as a request.
+pub(crate) fn parse(line: &[u8]) -> Result<Request, Failure> {
     let Some(line) = line.strip_suffix(b"\n") else {
         return Err(Failure::usage(format!("the request is cut off or longer than {MAX_LINE} bytes")));
     };
@@ -230,6 +234,7 @@ async fn send(write: &mut (impl AsyncWriteExt + Unpin), answer: &Answer) -> io::
 struct Service<R> {
     fleet: Fleet,
     auth: Auth,
+    store: Arc<dyn Store>,
     reload: R,
 }
 
@@ -290,6 +295,10 @@ where
                 self.run(&who, targets, &out).await
             }
             Ask::Account(ask) => account(&self.auth, &who, ask, &out).await,
+            Ask::Backup => {
+                tracing::info!(target: "audit", principal = %who.principal, request = %who.request, "backup");
+                self.backup(&out).await
+            }
         }
     }
 }
@@ -308,6 +317,33 @@ impl<R> Service<R> {
             endpoints: config.endpoints.len(),
             endpoints_down: self.fleet.endpoints().iter().filter(|view| view.fault.is_some()).count(),
             observe_only: config.server.observe_only,
+        }
+    }
+
+    /// The parts as they are made; a client that goes away ends it.
+    async fn backup(&self, out: &mpsc::Sender<Answer>) -> Result<(), Failure> {
+        // Sessions were last used a moment ago, not when that was last written down.
+        self.auth.save().await;
+        let state_dir = self.fleet.config().server.state_dir.clone();
+        let (send, mut parts) = mpsc::channel(2);
+        let work = async {
+            let result = backup::gather(&*self.store, &state_dir, &send).await;
+            drop(send);
+            result
+        };
+        let pass = async {
+            while let Some(part) = parts.recv().await {
+                item(out, &part).await?;
+            }
+            Ok(())
+        };
+        tokio::pin!(pass);
+        tokio::select! {
+            result = work => {
+                pass.await?;
+                result
+            }
+            result = &mut pass => result,
         }
     }
 

@@ -61,6 +61,27 @@ pub enum Ask {
     },
     /// Accounts.
     Account(AccountAsk),
+    /// The state, as [`BackupPart`]s.
+    Backup,
+}
+
+/// A piece of a backup: a file is announced, then its bytes come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackupPart {
+    /// A file begins.
+    File {
+        /// Its path below the state folder.
+        name: String,
+        /// Bytes.
+        size: u64,
+        /// Permissions.
+        mode: u32,
+        /// Seconds since 1970.
+        modified: u64,
+    },
+    /// Base64 of its next bytes.
+    Bytes(String),
 }
 
 /// What can be done with a node.

@@ -39,8 +39,12 @@ pub fn short_password() -> Secret {
 
 /// Puts a secret into a file that only its owner can read.
 pub fn secret(path: &Path, secret: &Secret) -> io::Result<()> {
+    private(path, &format!("{}\n", secret.expose()))
+}
+
+fn private(path: &Path, text: &str) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    writeln!(file, "{}", secret.expose())
+    file.write_all(text.as_bytes())
 }
 
 /// Writes the configuration and its secrets; gives back its path.
@@ -48,7 +52,7 @@ pub fn write(state_dir: &Path, listen: SocketAddr, rack: &Rack) -> io::Result<Pa
     secret(&state_dir.join("bmc.password"), &rack.bmc_password)?;
     secret(&state_dir.join("pdu.community"), &rack.community)?;
     let path = state_dir.join("demo.toml");
-    fs::write(&path, text(state_dir, listen, rack))?;
+    private(&path, &text(state_dir, listen, rack))?;
     Ok(path)
 }
 

@@ -63,7 +63,7 @@ fn in_folder(args: &args::DemoArgs, state_dir: &std::path::Path) -> Result<(), C
     let socket = state_dir.join("simulators.sock");
     simulators.spawn(control::serve(Arc::clone(&rack), control::bind(&socket).map_err(failed)?));
     let config = file::write(state_dir, args.listen, &rack).map_err(failed)?;
-    let plan = runtime::Plan { config, first: Some((USER.to_owned(), password)) };
+    let plan = runtime::Plan { config, first: Some((USER.to_owned(), password)), core_dumps: false };
     let facts = ready::Facts { socket, password_file, ready_file: args.ready_file.clone(), user: USER };
     let result = runtime::run(plan, async |running| ready::announce(running, &rack, &facts).map_err(failed));
     simulators.shutdown_background();

@@ -182,6 +182,31 @@ async fn what_fails_is_said_and_nothing_written() {
 }
 
 #[test]
+fn every_family_is_tried_unless_one_is_named() {
+    let args = |model: Option<&str>| PduArgs {
+        address: "10.0.0.5".to_owned(),
+        name: None,
+        port: 161,
+        model: model.map(str::to_owned),
+        version: None,
+        community_file: None,
+        write_community_file: None,
+        user: None,
+        auth_key_file: None,
+        auth_protocol: None,
+        priv_key_file: None,
+        priv_protocol: None,
+    };
+    let families: Vec<String> = snmp_pdu::families().into_iter().map(|(name, _)| name).collect();
+    assert!(families.len() > 3 && families[0] == "apc-rpdu2", "{families:?}");
+    let draft = pdu_draft(&args(None)).unwrap();
+    assert_eq!(draft.models, families);
+    // Each of them is a `model` that the driver takes.
+    assert!(draft.models.iter().all(|model| setup(&draft, Some(model)).is_ok()));
+    assert_eq!(pdu_draft(&args(Some("generic"))).unwrap().models, ["generic"]);
+}
+
+#[test]
 fn names_are_made_from_addresses() {
     let name = |address| endpoint_name(None, "bmc", address).unwrap().to_string();
     assert_eq!(name("10.0.0.9"), "bmc-10-0-0-9");

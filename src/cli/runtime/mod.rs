@@ -3,8 +3,12 @@
 //! `serve` and `demo` differ only in where the file comes from and what is printed.
 
 mod limits;
+mod notify;
+mod protect;
 mod reload;
 mod stop;
+#[cfg(test)]
+mod tests;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -30,6 +34,8 @@ pub struct Plan {
     pub config: PathBuf,
     /// Make this administrator when there is no account yet, instead of one with a password of our own.
     pub first: Option<(String, Secret)>,
+    /// Leave core dumps and debuggers alone: for those who look for a fault of rackfish itself.
+    pub core_dumps: bool,
 }
 
 /// A running service.
@@ -45,6 +51,15 @@ pub struct Running {
     /// Listeners.
     pub server: ServerHandle,
     store: Arc<dyn Store>,
+}
+
+impl Running {
+    /// One line for the service manager.
+    fn summary(&self) -> String {
+        let config = self.fleet.config();
+        let at: Vec<String> = self.server.addresses.iter().map(ToString::to_string).collect();
+        format!("{} nodes, {} endpoints, serving at {}", config.nodes.len(), config.endpoints.len(), at.join(", "))
+    }
 }
 
 fn failed(code: &str, text: impl std::fmt::Display) -> CliError {
@@ -72,7 +87,11 @@ pub fn run(plan: Plan, ready: impl AsyncFnOnce(&Running) -> Result<(), CliError>
     for warning in &loaded.warnings {
         tracing::warn!(target: "rackfish::config", "{warning}");
     }
+    if !plan.core_dumps {
+        protect::against_dumps();
+    }
     limits::raise(loaded.config.endpoints.len());
+    let notify = notify::Notify::from_env();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("fleet")
@@ -84,8 +103,9 @@ pub fn run(plan: Plan, ready: impl AsyncFnOnce(&Running) -> Result<(), CliError>
         let config = Arc::new(loaded.config);
         let running = Arc::new(start(&config, plan.first.clone()).await?);
         ready(&running).await?;
-        let reloader = Arc::new(reload::Reloader::new(plan.config, Arc::clone(&running), log, files));
-        stop::until_asked(signals, &config, &running, reloader).await?;
+        notify.ready(&running.summary());
+        let reloader = reload::Reloader::new(plan.config, Arc::clone(&running), log, files, notify.clone());
+        stop::until_asked(signals, &config, &running, Arc::new(reloader), &notify).await?;
         stop::stop(running).await;
         Ok(())
     })
@@ -104,6 +124,18 @@ async fn start(config: &Arc<Config>, first: Option<(String, Secret)>) -> Result<
         let made = ReloadableAcceptor::new(&server.tls, &server.state_dir, &server.listen);
         Some(made.map_err(|e| failed("tls", caused(&e)))?)
     };
+    for (set, key, what) in [
+        (server.insecure_open_boot_hints, "insecure_open_boot_hints", "anybody can ask what a node boots from"),
+        (
+            server.insecure_local_event_destinations,
+            "insecure_local_event_destinations",
+            "subscriptions may post to this machine",
+        ),
+    ] {
+        if set {
+            tracing::warn!("{what} ({key})");
+        }
+    }
     let fleet = Fleet::open(Arc::clone(config), Arc::clone(&store)).await.map_err(|e| failed("fleet", caused(&e)))?;
     let local = server.insecure_local_event_destinations;
     let delivery =

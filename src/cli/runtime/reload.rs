@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use super::Running;
+use super::{Running, notify::Notify};
 use crate::{
     cli::{control::ReloadReport, logging},
     config::{self, Broken, Config, Problem},
@@ -18,12 +18,19 @@ pub struct Reloader {
     log: logging::Logging,
     one: tokio::sync::Mutex<()>,
     files: std::sync::Mutex<Vec<PathBuf>>,
+    notify: Notify,
 }
 
 impl Reloader {
     /// For the configuration that is in force.
-    pub fn new(path: PathBuf, running: Arc<Running>, log: logging::Logging, files: Vec<PathBuf>) -> Self {
-        Self { path, running, log, one: tokio::sync::Mutex::default(), files: std::sync::Mutex::new(files) }
+    pub fn new(
+        path: PathBuf,
+        running: Arc<Running>,
+        log: logging::Logging,
+        files: Vec<PathBuf>,
+        notify: Notify,
+    ) -> Self {
+        Self { path, running, log, one: tokio::sync::Mutex::default(), files: std::sync::Mutex::new(files), notify }
     }
 
     /// The files whose change is a reason to reload.
@@ -34,6 +41,17 @@ impl Reloader {
     /// Reads everything anew and puts it in force, or says all that is wrong with it.
     pub async fn reload(&self) -> Result<ReloadReport, Vec<Problem>> {
         let _one = self.one.lock().await;
+        self.notify.reloading();
+        let result = self.read_and_apply().await;
+        let status = match &result {
+            Ok(_) => self.running.summary(),
+            Err(_) => format!("{}; the last reload was refused, see the log", self.running.summary()),
+        };
+        self.notify.ready(&status);
+        result
+    }
+
+    async fn read_and_apply(&self) -> Result<ReloadReport, Vec<Problem>> {
         let path = self.path.clone();
         let env = config::process_env();
         // Thousands of nodes take a moment: not on the threads that serve.

@@ -5,7 +5,7 @@ use std::{io, sync::Arc, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{Running, failed, reload::Reloader, socket};
+use super::{Running, failed, notify::Notify, reload::Reloader, socket};
 use crate::{
     cli::{CliError, control},
     config::{Config, watch::Watch},
@@ -13,6 +13,10 @@ use crate::{
 
 /// How often last uses of sessions are written down.
 const SAVE_EVERY: Duration = Duration::from_mins(1);
+
+/// How often a certificate that we made is looked at: it is made anew a month before its end, and never while nobody
+/// looks. A configured one that was replaced is taken over by then too, if files are not watched.
+const RENEW_EVERY: Duration = Duration::from_hours(12);
 
 /// The signals we live by. Made before anything else, so that none is missed.
 pub struct Signals {
@@ -38,17 +42,20 @@ pub async fn until_asked(
     config: &Config,
     running: &Arc<Running>,
     reloader: Arc<Reloader>,
+    notify: &Notify,
 ) -> Result<(), CliError> {
     let end = CancellationToken::new();
     let control = {
         let (reloader, end) = (Arc::clone(&reloader), end.clone());
         let path = socket(config);
-        let (fleet, auth) = (running.fleet.clone(), running.auth.clone());
+        let (fleet, auth, store) = (running.fleet.clone(), running.auth.clone(), Arc::clone(&running.store));
         let reload = move || {
             let reloader = Arc::clone(&reloader);
             async move { reloader.reload().await }
         };
-        tokio::spawn(async move { control::serve_control(&path, fleet, auth, reload, end.cancelled_owned()).await })
+        tokio::spawn(
+            async move { control::serve_control(&path, fleet, auth, store, reload, end.cancelled_owned()).await },
+        )
     };
     let watching = config.server.watch.then(|| {
         let reloader = Arc::clone(&reloader);
@@ -72,6 +79,30 @@ pub async fn until_asked(
             }
         })
     };
+    let renewing = running.tls.clone().map(|tls| {
+        let fleet = running.fleet.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(RENEW_EVERY).await;
+                let config = fleet.config();
+                let server = &config.server;
+                if let Err(error) = tls.reload(&server.tls, &server.state_dir, &server.listen) {
+                    tracing::error!(%error, "the certificate stays as it is");
+                }
+            }
+        })
+    });
+    if let Some(every) = notify.watchdog() {
+        let notify = notify.clone();
+        // On the fleet's own runtime: when that stands still, so does this, and the manager starts us anew. It goes on
+        // while operations under way come to their end, until the runtime is gone.
+        tokio::spawn(async move {
+            loop {
+                notify.alive();
+                tokio::time::sleep(every).await;
+            }
+        });
+    }
     let mut control = control;
     let mut ended_early = None;
     loop {
@@ -90,9 +121,10 @@ pub async fn until_asked(
             }
         }
     }
+    notify.stopping();
     end.cancel();
     // Awaited: a task that is only told to end still holds what it uses.
-    for task in [Some(saving), watching].into_iter().flatten() {
+    for task in [Some(saving), watching, renewing].into_iter().flatten() {
         task.abort();
         if let Err(error) = task.await
             && !error.is_cancelled()

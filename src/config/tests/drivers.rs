@@ -41,24 +41,6 @@ pub static PDU: DriverKind = DriverKind {
     },
 };
 
-/// A BMC that takes any key.
-pub const ANY_BMC: DriverKind = DriverKind {
-    name: "any-bmc",
-    summary: "any BMC",
-    secrets: &[],
-    files: &[],
-    parse: |table| Ok(Arc::new(TestSetup::new("any-bmc", table, 0))),
-};
-
-/// A PDU that takes any key.
-pub const ANY_PDU: DriverKind = DriverKind {
-    name: "any-pdu",
-    summary: "any PDU",
-    secrets: &[],
-    files: &[],
-    parse: |table| Ok(Arc::new(TestSetup::new("any-pdu", table, 24))),
-};
-
 pub static ALL: &[&DriverKind] = &[&BMC, &PDU];
 
 fn parse(table: &toml::Table, known: &[&str], required: &[&str]) -> Result<(), Vec<SettingsError>> {

@@ -1,6 +1,6 @@
 //! The conversation with one PDU.
 
-use std::{collections::BTreeSet, ops::Range, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -24,6 +24,8 @@ use crate::{
 pub const DEVICE_UNIT: &str = "pdu";
 /// What every agent has (RFC 3418).
 const SYS_OBJECT_ID: &[u32] = &[1, 3, 6, 1, 2, 1, 1, 2, 0];
+/// sysUpTime.0, hundredths of a second since the agent started (RFC 3418).
+const SYS_UP_TIME: &[u32] = &[1, 3, 6, 1, 2, 1, 1, 3, 0];
 /// What a unit of the family can do. `metered`: whether outlets (or the device) have readings.
 pub(super) fn caps(family: &Family, unit: &Unit, metered: bool) -> Caps {
     let mut aspects = if metered { AspectSet::of(&[AspectKind::Sensors]) } else { AspectSet::default() };
@@ -51,6 +53,8 @@ pub(super) struct Conversation {
     /// Found by `open`.
     places: Places,
     outlets_metered: bool,
+    /// How long the agent had been up at the last `open`.
+    up: Option<Duration>,
     device_metered: bool,
 }
 
@@ -91,7 +95,7 @@ impl Conversation {
         let session = Session::new(Arc::clone(&settings));
         let reader = Reader::new(settings.varbinds);
         let (outlets_metered, device_metered) = presumed_meters(&settings.family);
-        Self { settings, session, reader, places: Places::Counted(0..0), outlets_metered, device_metered }
+        Self { settings, session, reader, places: Places::Counted(0..0), outlets_metered, device_metered, up: None }
     }
 
     fn caps_of(&self, unit: &Unit) -> Caps {
@@ -321,16 +325,17 @@ impl Conversation {
             .iter()
             .map(|(unit, act)| {
                 let index = outlets.index(unit).ok_or_else(|| self.no_such_unit(unit))?;
-                let value = match act {
-                    Act::Power(PowerAct::On) => outlets.on,
-                    Act::Power(PowerAct::Off) => outlets.off,
+                let on = match act {
+                    Act::Power(PowerAct::On) => true,
+                    Act::Power(PowerAct::Off) => false,
                     _ => {
                         return Err(Fault::Unsupported(
                             "an outlet can be switched on and off, nothing else".to_owned(),
                         ));
                     }
                 };
-                Ok((outlets.command.at(&index), Value::Integer(value)))
+                let (oid, value) = outlets.order(&index, on);
+                Ok((oid, Value::Integer(value)))
             })
             .collect();
         let varbinds: Vec<(Oid, Value)> = checked.iter().filter_map(|c| c.clone().ok()).collect();
@@ -369,12 +374,13 @@ impl Driver for Conversation {
         self.reader = Reader::new(self.settings.varbinds);
         let settings = Arc::clone(&self.settings);
         let family = &settings.family;
-        let mut wanted: Vec<Oid> = Oid::new(SYS_OBJECT_ID).into_iter().collect();
+        let mut wanted: Vec<Oid> = [SYS_OBJECT_ID, SYS_UP_TIME].into_iter().flat_map(Oid::new).collect();
         wanted.extend(family.outlets.count.clone());
         let first = wanted.len();
         wanted.extend(family.totals.iter().map(|m| m.at.clone()));
         let values = self.reader.all(&mut self.session, &wanted).await?;
-        let count = family.outlets.count.as_ref().and_then(|_| values.get(1)?.as_ref());
+        let count = family.outlets.count.as_ref().and_then(|_| values.get(2)?.as_ref());
+        self.up = values.get(1).and_then(Option::as_ref).and_then(up_time);
         let places = self.enumerate(count, values.first().and_then(Option::as_ref)).await?;
         self.device_metered = values.iter().skip(first).flatten().any(is_measured);
         self.outlets_metered = match places.first() {
@@ -424,6 +430,17 @@ impl Driver for Conversation {
     async fn close(&mut self) {
         // SNMP has no sessions to end; what was learnt about the agent is forgotten.
         self.session.reset();
+    }
+
+    fn up(&self) -> Option<Duration> {
+        self.up
+    }
+}
+
+fn up_time(value: &Value) -> Option<Duration> {
+    match value {
+        Value::TimeTicks(hundredths) => Some(Duration::from_millis(u64::from(*hundredths) * 10)),
+        _ => None,
     }
 }
 

@@ -5,11 +5,12 @@
 //! | --- | --- |
 //! | top | `name`, `title`, `manufacturer`, `source`, `sys_object_id` (list of prefixes), `try_order` (of families at an unknown device; lower is tried first), `version`, `community`, `write_community` (what such devices usually speak) |
 //! | `identity` | OIDs of `name`, `firmware`, `model`, `serial` |
-//! | `columns` | `command` with `on` and `off`; `status` with `status_on`, `status_off`, `status_pending`; `name`; meters; `count`; `index_parts`, `first`; `confirm_within`, `batch`, `varbinds` |
+//! | `columns` | `command` with `on` and `off`, and `command_off` where off is written to a column of its own; `status` with `status_on`, `status_off`, `status_pending`; `name`; meters; `count`; `index_parts`, `first`; `confirm_within`, `batch`, `varbinds` |
 //! | `totals` | meters of the whole device |
 //!
 //! In `columns`, `*` in an OID stands for the outlet: one sub-identifier (`7`), or `index_parts` of them (`1.7`).
-//! A meter is `{ oid, scale, measure, name }`; `measure` may be left out where the key says it.
+//! A meter is `{ oid, scale, measure, name }`; `measure` may be left out where the key says it. `scale` brings the raw
+//! number to watts, amperes, volts, kilowatt hours, volt-amperes, a factor of 0 to 1, hertz.
 
 use std::{
     cell::RefCell,
@@ -19,9 +20,8 @@ use std::{
 
 use toml::Table;
 
-use super::keys::Keys;
 use crate::{
-    drivers::SettingsError,
+    drivers::{SettingsError, keys::Keys},
     model::{Measure, Unit},
     wire::snmp::{Oid, Version},
 };
@@ -34,12 +34,13 @@ const VARBINDS: usize = 24;
 /// Most values per GET that keep request and answer below 1,472 octets at 30 octets each.
 const MAX_VARBINDS: i64 = 48;
 
-/// The files that come with the program.
-pub(super) const FILES: [(&str, &str); 3] = [
-    ("apc-rpdu", include_str!("models/apc-rpdu.toml")),
-    ("apc-rpdu2", include_str!("models/apc-rpdu2.toml")),
-    ("apc-masterswitch", include_str!("models/apc-masterswitch.toml")),
-];
+macro_rules! files {
+    ($($name:literal),* $(,)?) => { &[$(($name, include_str!(concat!("models/", $name, ".toml")))),*] };
+}
+
+/// The files that come with the program. A new family is one line here; everything else goes through this list.
+pub(super) const FILES: &[(&str, &str)] =
+    files!["apc-masterswitch", "apc-rpdu", "apc-rpdu2", "eaton-g3", "servertech-sentry4",];
 
 /// Kinds of meter by key.
 const MEASURES: [(&str, Measure); 7] = [
@@ -149,6 +150,8 @@ pub(super) struct Outlets {
     pub index_parts: usize,
     pub first: u32,
     pub command: Column,
+    /// Where off is written, if not to `command`.
+    pub command_off: Option<Column>,
     pub on: i64,
     pub off: i64,
     pub status: Option<Status>,
@@ -160,6 +163,15 @@ pub(super) struct Outlets {
 }
 
 impl Outlets {
+    /// The object and the value that switch the outlet at that place.
+    pub(super) fn order(&self, index: &[u32], on: bool) -> (Oid, i64) {
+        if on {
+            (self.command.at(index), self.on)
+        } else {
+            (self.command_off.as_ref().unwrap_or(&self.command).at(index), self.off)
+        }
+    }
+
     /// The place of a unit in the tables: `7`, or `1.7` for a family with two sub-identifiers. Leading zeros are
     /// refused, so that one outlet has one name.
     pub(super) fn index(&self, unit: &Unit) -> Option<Index> {
@@ -257,10 +269,10 @@ pub(super) fn read_tables(keys: &mut Keys<'_>) -> (Identity, Option<Outlets>, Ve
     let mut identity = Identity::default();
     if let Some(table) = keys.table("identity") {
         let mut below = keys.below("identity", table);
-        identity.name = below.oid("name");
-        identity.firmware = below.oid("firmware");
-        identity.model = below.oid("model");
-        identity.serial = below.oid("serial");
+        identity.name = oid(&mut below, "name");
+        identity.firmware = oid(&mut below, "firmware");
+        identity.model = oid(&mut below, "model");
+        identity.serial = oid(&mut below, "serial");
         below.finish();
     }
     if !keys.has("columns") {
@@ -280,10 +292,14 @@ pub(super) fn read_tables(keys: &mut Keys<'_>) -> (Identity, Option<Outlets>, Ve
 
 fn read_outlets(mut keys: Keys<'_>) -> Option<Outlets> {
     let command = required(&mut keys, "command", column);
+    let command_off = column(&mut keys, "command_off");
+    if command_off.is_some() && command_off == command {
+        keys.wrong("command_off", "is the same column as `command`: leave it out");
+    }
     let on = required(&mut keys, "on", value);
     let off = required(&mut keys, "off", value);
-    if on.is_some() && on == off {
-        keys.wrong("off", "is the same value as `on`");
+    if on.is_some() && on == off && !keys.has("command_off") {
+        keys.wrong("off", "is the same value as `on`, and there is no `command_off` for it");
     }
     let at = column(&mut keys, "status");
     let (status_on, status_off) = (keys.numbers("status_on"), keys.numbers("status_off"));
@@ -308,7 +324,7 @@ fn read_outlets(mut keys: Keys<'_>) -> Option<Outlets> {
         }
     };
     let name = column(&mut keys, "name");
-    let count = keys.oid("count");
+    let count = oid(&mut keys, "count");
     let index_parts = keys.number("index_parts", 1..=4).and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
     let first = keys.number("first", 0..=1).and_then(|n| u32::try_from(n).ok()).unwrap_or(1);
     let longest = Duration::from_mins(10);
@@ -326,6 +342,7 @@ fn read_outlets(mut keys: Keys<'_>) -> Option<Outlets> {
         index_parts,
         first,
         command: command?,
+        command_off,
         on: on?,
         off: off?,
         status,
@@ -346,6 +363,11 @@ fn required<'t, T>(keys: &mut Keys<'t>, key: &str, read: impl FnOnce(&mut Keys<'
 
 fn value(keys: &mut Keys<'_>, key: &str) -> Option<i64> {
     keys.number(key, i64::from(i32::MIN)..=i64::from(i32::MAX))
+}
+
+fn oid(keys: &mut Keys<'_>, key: &str) -> Option<Oid> {
+    let text = keys.text(key)?;
+    text.parse().map_err(|e| keys.wrong(key, format!("{e}"))).ok()
 }
 
 fn column(keys: &mut Keys<'_>, key: &str) -> Option<Column> {

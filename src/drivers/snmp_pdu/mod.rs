@@ -14,7 +14,8 @@ use std::{any::Any, sync::Arc, time::Duration};
 mod convert;
 mod driver;
 mod family;
-mod keys;
+#[doc(hidden)]
+pub(crate) mod fuzz;
 mod reader;
 mod session;
 mod settings;
@@ -31,7 +32,7 @@ use crate::model::{Caps, Unit};
 /// Registration.
 pub static KIND: DriverKind = DriverKind {
     name: "snmp-pdu",
-    summary: "PDU outlets over SNMP 1, 2c or 3: APC families, or any table described in the configuration",
+    summary: "PDU outlets over SNMP 1, 2c or 3: known families, or any table described in the configuration",
     secrets: &["community", "write_community", "auth_key", "priv_key"],
     files: &["model_file"],
     parse,

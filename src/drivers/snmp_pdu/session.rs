@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     model::{Fault, Why},
-    wire::snmp::{Message, Oid, Pdu, PduKind, Value, Version, peek_v3, plain_v3},
+    wire::snmp::{Message, Oid, Pdu, PduKind, Peek, Value, Version, peek_v3, plain_v3},
 };
 
 /// Largest answer taken. Agents answer within the request's path MTU; 8 KiB is the largest that any is known to send.
@@ -73,6 +73,27 @@ impl Session {
             Access::Community { .. } => None,
         };
         Self { settings, address: None, usm, next_id: rand::random_range(1..i32::MAX / 2) }
+    }
+
+    /// A session that has talked to its agent already.
+    pub(super) fn for_fuzzing(settings: super::settings::Settings) -> Self {
+        let mut session = Self::new(Arc::new(settings));
+        if let Some(usm) = &mut session.usm {
+            usm.learn_now(&Peek {
+                message_id: 1,
+                authenticated: true,
+                engine_id: b"\x80\0\0\0\x01engine".to_vec(),
+                engine_boots: 1,
+                engine_time: 1,
+                report: None,
+            });
+        }
+        session
+    }
+
+    /// What [`Self::ask`] does with bytes that came; whatever comes of it is nobody's.
+    pub(super) fn digest(&mut self, bytes: &[u8], request: &Pdu) {
+        drop(self.understand(bytes, request));
     }
 
     /// Forgets what was learnt about the agent: address, engine, clock.

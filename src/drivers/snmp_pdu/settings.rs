@@ -2,7 +2,7 @@
 //!
 //! | key | meaning | default |
 //! | --- | --- | --- |
-//! | `model` | `apc-rpdu`, `apc-rpdu2`, `apc-masterswitch`, or `generic` with a `columns` table | needed |
+//! | `model` | a family of `models/`, or `generic` with a `columns` table | needed |
 //! | `model_file` | a family file of one's own, in place of `model` | |
 //! | `address`, `port` | IPv4, IPv6 or host name; UDP port | needed, 161 |
 //! | `version` | `1`, `2c`, `3` | `3` with a `user`, else what the family usually speaks |
@@ -19,11 +19,12 @@ use std::{cell::RefCell, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use toml::Table;
 
-use super::{
-    family::{self, Family, MAX_OUTLETS, VERSIONS},
-    keys::Keys,
+use super::family::{self, Family, MAX_OUTLETS, VERSIONS};
+use crate::{
+    drivers::{SettingsError, keys::Keys},
+    model::Secret,
+    wire::snmp::Version,
 };
-use crate::{drivers::SettingsError, model::Secret, wire::snmp::Version};
 
 /// Shortest key that RFC 3414 (11.2) lets a user have.
 const SHORTEST_KEY: usize = 8;

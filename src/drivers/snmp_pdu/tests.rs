@@ -15,15 +15,24 @@ fn messages(text: &str) -> Vec<String> {
 
 #[test]
 fn every_family_file_is_sound() {
-    for (name, text) in family::FILES {
+    let mut orders = std::collections::BTreeMap::new();
+    for &(name, text) in family::FILES {
         let family = family::parse_file(text).unwrap_or_else(|e| panic!("{name}: {e:?}"));
         assert_eq!(family.name, name, "the file's name is the family's");
+        let other = orders.insert(family.try_order, name);
+        assert_eq!(other, None, "{name} has the same try_order");
+        for id in &family.sys_object_ids {
+            assert_eq!(family::claims(id), Some(name), "{id} is claimed by another family too");
+        }
         assert!(!family.sys_object_ids.is_empty(), "{name} can be recognised");
         assert!(family.outlets.status.is_some(), "{name} can be verified");
         assert!(family.identity.model.is_some() && family.identity.serial.is_some(), "{name} tells what it is");
     }
     let order: Vec<String> = families().into_iter().map(|(name, _)| name).collect();
-    assert_eq!(order, ["apc-rpdu2", "apc-rpdu", "apc-masterswitch"], "newest first");
+    assert_eq!(order.len(), family::FILES.len());
+    // These answer each other's tables.
+    let apc: Vec<&str> = order.iter().map(String::as_str).filter(|name| name.starts_with("apc-")).collect();
+    assert_eq!(apc, ["apc-rpdu2", "apc-rpdu", "apc-masterswitch"], "newest first");
     let rpdu2 = "1.3.6.1.4.1.318.1.3.4.6.1".parse().unwrap();
     assert_eq!(family::claims(&rpdu2), Some("apc-rpdu2"));
 }
@@ -94,6 +103,22 @@ fn columns_are_checked_too() {
 }
 
 #[test]
+fn off_may_have_a_column_of_its_own() {
+    let settings = |columns: &str| {
+        format!("model = 'generic'\naddress = 'a'\n[columns]\ncommand = '1.3.6.4.*'\non = 0\noff = 0\n{columns}")
+    };
+    let setup = settings::parse(&settings("command_off = '1.3.6.3.*'\nindex_parts = 2").parse().unwrap()).unwrap();
+    let outlets = &setup.family.outlets;
+    assert_eq!(outlets.order(&[0, 7], true), ("1.3.6.4.0.7".parse().unwrap(), 0));
+    assert_eq!(outlets.order(&[0, 7], false), ("1.3.6.3.0.7".parse().unwrap(), 0));
+    assert_eq!(outlets.index(&Unit::new("0.7").unwrap()), Some(vec![0, 7]));
+    let same = messages(&settings(""));
+    assert!(same.len() == 1 && same[0].contains("`columns.off`") && same[0].contains("command_off"), "{same:?}");
+    let column = messages(&settings("command_off = '1.3.6.4.*'"));
+    assert!(column.len() == 1 && column[0].contains("`columns.command_off`"), "{column:?}");
+}
+
+#[test]
 fn version_3_is_checked() {
     let base = "model = 'apc-rpdu2'\naddress = '10.0.0.5'\n";
     let v3 = |more: &str| messages(&format!("{base}{more}")).join("\n");
@@ -119,7 +144,7 @@ fn secrets_are_not_shown() {
 fn a_family_file_of_ones_own() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.toml");
-    let text = family::FILES[0].1.replace("apc-rpdu", "mine");
+    let text = include_str!("models/apc-rpdu.toml").replace("apc-rpdu", "mine");
     std::fs::write(&path, &text).unwrap();
     let keys = format!("model_file = '{}'\naddress = 'pdu'", path.display());
     assert!(parse_text(&keys).is_ok());

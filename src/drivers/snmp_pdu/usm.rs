@@ -69,6 +69,16 @@ impl Usm {
         Ok(())
     }
 
+    /// As [`Self::learn`], on the spot and without a word.
+    pub(super) fn learn_now(&mut self, peek: &Peek) {
+        self.engine = secure(&self.user).with_engine_id(&peek.engine_id).ok().map(|security| Engine {
+            security,
+            boots: peek.engine_boots,
+            time: peek.engine_time,
+            at: Instant::now(),
+        });
+    }
+
     /// `pdu` as a message for the engine.
     pub(super) fn seal(&mut self, pdu: &Pdu) -> Result<Vec<u8>, Fault> {
         let failed = |e: snmp2::Error| Fault::NotSent(format!("the request could not be secured: {e}"));

@@ -21,6 +21,9 @@ const CONTROLLER_EVERY: Duration = Duration::from_secs(1);
 /// that Ironic retries, instead of a task that it never reads.
 pub const SLOW_CONTROLLER: Duration = Duration::from_secs(45);
 
+/// What is sent once waits at most that long for its turn.
+const ONCE_PATIENCE: Duration = Duration::from_secs(30);
+
 /// A host may need that long from a cycle command until it is on again.
 const CYCLE_WINDOW: Duration = Duration::from_secs(15);
 
@@ -36,20 +39,22 @@ impl Run {
 
     pub(super) async fn host_off(&mut self) -> Result<(), OpError> {
         let (host, _) = self.host()?;
-        if self.op.reset != crate::model::ResetType::ForceOff && matches!(self.look(&host).await, Ok(false)) {
+        let may_be_off = self.op.reset != crate::model::ResetType::ForceOff && self.tells(&host);
+        if may_be_off && matches!(self.look(&host).await, Ok(false)) {
             return Ok(());
         }
+        self.has_cut = true;
         self.switch(&host, false, Step::HostOff.as_str()).await
     }
 
     pub(super) async fn host_on(&mut self) -> Result<(), OpError> {
         let (host, _) = self.host()?;
         // A BMC may start its host by itself when mains come back.
-        if self.supplied_now && matches!(self.look(&host).await, Ok(true)) {
+        if self.supplied_now && self.tells(&host) && matches!(self.look(&host).await, Ok(true)) {
             self.start_sent = true;
             return Ok(());
         }
-        Inner::admit_start(&self.node)?;
+        self.admit_start().await?;
         self.switch(&host, true, Step::HostOn.as_str()).await
     }
 
@@ -80,6 +85,7 @@ impl Run {
         if self.recovering && matches!(self.look(&host).await, Ok(false)) {
             return Ok(());
         }
+        self.has_cut = true;
         match self.once(&host, &worker, PowerAct::Soft, Step::SoftOff).await {
             Err(OpError::Uncertain { .. }) => self.once(&host, &worker, PowerAct::Soft, Step::SoftOff).await?,
             result => result?,
@@ -114,6 +120,7 @@ impl Run {
                     self.start_sent = false;
                 }
                 Err(error) => return Err(error),
+                Ok(()) if !self.tells(&host) => return Ok(()),
                 Ok(()) => {
                     self.pause_until(clock::now() + CYCLE_SETTLE).await?;
                     if let Ok(()) = self.wait_for(&worker, &host, true, CYCLE_WINDOW).await? {
@@ -142,9 +149,12 @@ impl Run {
         self.fleet.may_write(worker, host, step.as_str())?;
         let starts = matches!(act, PowerAct::Reset | PowerAct::Cycle { .. });
         if starts {
-            Inner::admit_start(&self.node)?;
+            self.admit_start().await?;
         }
-        let sent = worker.act(&host.unit, Act::Power(act), clock::now() + Duration::from_secs(30)).await;
+        let sent = match self.submit(worker, host, Act::Power(act), ONCE_PATIENCE)? {
+            Ok(submitted) => submitted.accepted().await,
+            Err(fault) => Err(fault),
+        };
         crash::point(step.as_str(), "sent");
         match sent {
             Ok(_) => {

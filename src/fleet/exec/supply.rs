@@ -3,7 +3,7 @@
 use super::Run;
 use crate::{
     config::Feed,
-    fleet::{clock, inner::Inner, op::OpError, plan::Step},
+    fleet::{clock, op::OpError, plan::Step},
 };
 
 impl Run {
@@ -16,12 +16,14 @@ impl Run {
             let mut part = self.part();
             jobs.push(async move {
                 // "Already there" is decided here, by a live look.
-                match part.look(&feed.unit).await {
-                    Ok(false) => Ok(()),
-                    _ => part.switch(&feed.unit, false, Step::SupplyOff.as_str()).await,
+                let off = part.tells(&feed.unit) && matches!(part.look(&feed.unit).await, Ok(false));
+                if off && part.settled(&feed.unit)? {
+                    return Ok(());
                 }
+                part.switch(&feed.unit, false, Step::SupplyOff.as_str()).await
             });
         }
+        self.has_cut = true;
         let results = futures_util::future::join_all(jobs).await;
         results.into_iter().collect()
     }
@@ -42,7 +44,8 @@ impl Run {
     }
 
     async fn feed_on(&mut self, feed: &Feed, gap: &mut Option<std::time::Instant>) -> Result<(), OpError> {
-        if self.look(&feed.unit).await? {
+        let on = self.tells(&feed.unit) && self.look(&feed.unit).await?;
+        if on && self.settled(&feed.unit)? {
             return Ok(());
         }
         let worker = self.fleet.worker(&feed.unit)?;
@@ -53,7 +56,11 @@ impl Run {
             self.op.at("off-time");
             self.pause_until(ready).await?;
         }
-        Inner::admit_start(&self.node)?;
+        if on {
+            // It may be about to go off: said once more, it stays.
+            return self.switch(&feed.unit, true, Step::SupplyOn.as_str()).await;
+        }
+        self.admit_start().await?;
         self.op.at(Step::SupplyOn.as_str());
         self.supplied_now = true;
         let result = self.switch(&feed.unit, true, Step::SupplyOn.as_str()).await;
@@ -68,6 +75,7 @@ impl Run {
             node: self.node.clone(),
             config: self.config.clone(),
             op: self.op.clone(),
+            place: None,
             ..*self
         }
     }

@@ -8,7 +8,7 @@ use crate::{
         clock, crash,
         inner::Inner,
         op::OpError,
-        worker::{Unmet, WorkerHandle},
+        worker::{Submitted, Unmet, WorkerHandle},
     },
     model::{Act, Fault, PowerAct, Proof, Ref},
 };
@@ -23,6 +23,9 @@ const DEFAULT_WINDOW: Duration = Duration::from_secs(10);
 /// twice, they only cost time.
 const RECOVERY_WINDOW: Duration = Duration::from_secs(15);
 
+/// No relay takes longer to follow a command.
+const SLOWEST_RELAY: Duration = Duration::from_mins(1);
+
 /// A command waits at most that long in its endpoint's queue.
 const QUEUE_PATIENCE: Duration = Duration::from_mins(2);
 
@@ -36,21 +39,38 @@ impl Run {
             Proof::ReadBack { within } => within,
             _ => DEFAULT_WINDOW,
         };
-        if self.recovering {
+        let tells = self.tells(unit);
+        if self.recovering && tells {
             // The crash may have cut us after the command: a slow relay gets its time before it is asked again.
             if worker.expect(&unit.unit, on, window.min(RECOVERY_WINDOW)).await.is_ok() {
                 return Ok(());
             }
         }
         let act = Act::Power(if on { PowerAct::On } else { PowerAct::Off });
+        // While it may still be moving the other way, what it shows proves nothing about a command that may be lost.
+        let contested = tells && !self.settled(unit)?;
         for attempt in 0.. {
-            if on {
-                self.start_sent = true;
-            }
-            let sent = worker.act(&unit.unit, act.clone(), clock::now() + QUEUE_PATIENCE).await;
+            let sent = match self.submit(&worker, unit, act.clone(), QUEUE_PATIENCE)? {
+                Ok(submitted) => {
+                    self.start_sent |= on;
+                    submitted.accepted().await
+                }
+                Err(fault) => Err(fault),
+            };
             crash::point(step, "sent");
             match sent {
                 Ok(_) => return self.prove(&worker, unit, on, proof).await,
+                Err(fault @ Fault::Uncertain(_)) if contested && attempt < UNCERTAIN_RETRIES => {
+                    tracing::warn!(%unit, on, %fault, "the command may be lost; saying it once more does no harm");
+                }
+                Err(fault @ Fault::Uncertain(_)) if contested => {
+                    worker.state.change(&unit.unit, |u| u.unsettled = Some((!on, clock::now())));
+                    return Err(OpError::Uncertain { endpoint: unit.endpoint.clone(), fault });
+                }
+                // Nothing can show what came of it.
+                Err(fault @ Fault::Uncertain(_)) if !tells => {
+                    return Err(OpError::Uncertain { endpoint: unit.endpoint.clone(), fault });
+                }
                 Err(fault @ Fault::Uncertain(_)) => {
                     let looked = self.wait_for(&worker, unit, on, window).await?;
                     match looked {
@@ -71,6 +91,30 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Whether what a unit shows is what it was last told: a slow relay may still be on its way, also from a command
+    /// of the process before this one.
+    pub(super) fn settled(&self, unit: &Ref) -> Result<bool, OpError> {
+        let worker = self.fleet.worker(unit)?;
+        let told = worker.state.unit(&unit.unit, |u| u.unsettled).map_or(self.fleet.since, |(_, at)| at);
+        Ok(clock::now() >= told + SLOWEST_RELAY)
+    }
+
+    /// Queues an act, unless a later ForceOff has made an end of this operation. Whoever cancels holds the same lock:
+    /// what is queued here comes before what it queues, and nothing comes after.
+    pub(super) fn submit(
+        &self,
+        worker: &WorkerHandle,
+        unit: &Ref,
+        act: Act,
+        patience: Duration,
+    ) -> Result<Result<Submitted, Fault>, OpError> {
+        let _lane = self.node.lane();
+        if self.op.cancel.is_cancelled() {
+            return Err(Self::cancelled());
+        }
+        Ok(worker.submit(&unit.unit, act, clock::now() + patience))
     }
 
     async fn prove(&self, worker: &WorkerHandle, unit: &Ref, on: bool, proof: Proof) -> Result<(), OpError> {
@@ -103,8 +147,9 @@ impl Run {
         within: Duration,
     ) -> Result<Result<(), Unmet>, OpError> {
         tokio::select! {
-            result = worker.expect(&unit.unit, on, within) => Ok(result),
+            biased;
             () = self.op.cancel.cancelled() => Err(Self::cancelled()),
+            result = worker.expect(&unit.unit, on, within) => Ok(result),
         }
     }
 }

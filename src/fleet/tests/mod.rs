@@ -1,11 +1,14 @@
 //! The whole waist against devices in memory, on a manual clock.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::expect_used, missing_docs)]
 
+mod assumed;
 mod boot;
 mod cost;
 mod disk;
 mod lists;
+mod mains;
 mod power;
 mod recovery;
-mod rig;
+pub(super) mod rig;
+mod safety;
 mod trouble;

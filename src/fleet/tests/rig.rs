@@ -46,6 +46,8 @@ pub struct State {
     /// The unit's mains: dead without.
     pub mains: Option<(Device, Unit)>,
     pub boot_delay: Duration,
+    /// When it last started, if it tells.
+    pub started: Option<Instant>,
     mains_since: Option<Instant>,
     mains_offs: u32,
 }
@@ -55,6 +57,7 @@ pub struct Device {
     pub id: &'static str,
     bmc: bool,
     batch: u16,
+    blind: bool,
     state: Arc<Mutex<State>>,
 }
 
@@ -82,14 +85,21 @@ impl Device {
             boot: None,
             mains: None,
             boot_delay: Duration::ZERO,
+            started: None,
             mains_since: None,
             mains_offs: 0,
         };
-        Self { id, bmc, batch: 1, state: Arc::new(Mutex::new(state)) }
+        Self { id, bmc, batch: 1, blind: false, state: Arc::new(Mutex::new(state)) }
     }
 
     pub fn batch(mut self, batch: u16) -> Self {
         self.batch = batch;
+        self
+    }
+
+    /// Takes commands and can't tell what came of them.
+    pub fn blind(mut self) -> Self {
+        self.blind = true;
         self
     }
 
@@ -103,6 +113,19 @@ impl Device {
         let relay = state.relays.get_mut(unit).unwrap();
         settle(relay);
         (relay.ons, relay.offs, relay.on)
+    }
+
+    /// Its mains are lost, and come back: all its outlets are off then.
+    pub async fn lose_mains(&self, time: Duration) {
+        self.state().dead = true;
+        tokio::time::sleep(time).await;
+        let mut state = self.state();
+        state
+            .relays
+            .values_mut()
+            .for_each(|relay| *relay = Relay { ons: relay.ons, offs: relay.offs, ..Relay::default() });
+        state.started = Some(clock::now());
+        state.dead = false;
     }
 
     pub fn set(&self, unit: &str, on: bool) {
@@ -144,9 +167,9 @@ impl Device {
         };
         Caps {
             acts,
-            aspects: AspectSet::of(&[AspectKind::Power, AspectKind::Boot]),
+            aspects: AspectSet::of(if self.blind { &[] } else { &[AspectKind::Power, AspectKind::Boot] }),
             boot,
-            proof: Proof::ReadBack { within: Duration::from_secs(10) },
+            proof: if self.blind { Proof::None } else { Proof::ReadBack { within: Duration::from_secs(10) } },
             batch: self.batch,
         }
     }
@@ -183,6 +206,9 @@ impl Driver for Device {
     async fn observe(&mut self, aspect: &Aspect, units: &[Unit], _at: Option<Cursor>) -> Result<Page, Fault> {
         self.state().reads += 1;
         self.answer().await?;
+        if self.blind {
+            return Err(Fault::Unsupported("it can't tell".to_owned()));
+        }
         let mut state = self.state();
         let boot = state.boot;
         let items = units
@@ -234,6 +260,10 @@ impl Driver for Device {
     }
 
     async fn close(&mut self) {}
+
+    fn up(&self) -> Option<Duration> {
+        self.state().started.map(|at| clock::now() - at)
+    }
 }
 
 impl State {

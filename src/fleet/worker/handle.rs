@@ -11,7 +11,7 @@ use super::{ActJob, Msg, ReadRequest, look::Expectation};
 use crate::{
     config,
     fleet::{board::EndpointState, clock},
-    model::{Act, Aspect, Done, Fault, PowerState, Unit},
+    model::{Act, Aspect, AspectKind, Done, Fault, PowerState, Unit},
 };
 
 /// Messages a worker may have waiting: more than any rack asks at once, little enough to be memory.
@@ -24,6 +24,17 @@ pub struct Unmet {
     pub shows: Option<PowerState>,
     /// Why it could not be read, if it could not.
     pub fault: Option<Fault>,
+}
+
+/// An act in the queue. It is taken out when this is dropped before it was sent.
+#[derive(Debug)]
+pub struct Submitted(oneshot::Receiver<Result<Done, Fault>>);
+
+impl Submitted {
+    /// Waits until the device has accepted it.
+    pub async fn accepted(self) -> Result<Done, Fault> {
+        self.0.await.map_err(gone)?
+    }
 }
 
 /// The fleet's end of a worker. Cheap to clone.
@@ -53,9 +64,14 @@ impl WorkerHandle {
 
     /// Sends one act; returns when the device has accepted it. Not sent at all after `deadline`.
     pub async fn act(&self, unit: &Unit, act: Act, deadline: Instant) -> Result<Done, Fault> {
+        self.submit(unit, act, deadline)?.accepted().await
+    }
+
+    /// Puts one act into the queue, at once: acts are carried out in the order of these calls.
+    pub fn submit(&self, unit: &Unit, act: Act, deadline: Instant) -> Result<Submitted, Fault> {
         let (reply, answer) = oneshot::channel();
         self.send(Msg::Act(ActJob { unit: unit.clone(), act, attempts: 0, deadline, reply }))?;
-        answer.await.map_err(gone)?
+        Ok(Submitted(answer))
     }
 
     /// Reads now (or joins an equal read that waits or runs); the result is on the board. `Err` of `Unreachable`
@@ -90,7 +106,18 @@ impl WorkerHandle {
     pub async fn retry(&self) -> Result<(), Fault> {
         let (reply, answer) = oneshot::channel();
         self.send(Msg::Retry(reply))?;
-        answer.await.map_err(gone)?
+        match answer.await.map_err(gone)? {
+            // It was opened; that its units can't tell their state is no fault of it.
+            Err(Fault::Unsupported(_)) if self.tells_nothing() => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Whether it has units, none of which can tell its state.
+    fn tells_nothing(&self) -> bool {
+        let units = self.state.units();
+        let mut caps = units.values().filter_map(|u| u.caps.as_ref()).peekable();
+        caps.peek().is_some() && caps.all(|caps| !caps.aspects.has(AspectKind::Power))
     }
 
     /// Says which units matter.

@@ -10,7 +10,7 @@ mod read;
 mod run;
 mod seats;
 
-pub use handle::{Unmet, WorkerHandle};
+pub use handle::{Submitted, Unmet, WorkerHandle};
 pub use run::{Observed, spawn};
 pub use seats::Seats;
 

@@ -4,6 +4,7 @@ mod acts;
 mod reads;
 
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -52,6 +53,13 @@ pub enum Observed {
         /// `None`: it answers.
         fault: Option<Arc<Fault>>,
     },
+    /// It has started anew since it was last known, and all its units have been read since.
+    Restarted {
+        /// Device.
+        endpoint: EndpointId,
+        /// Its units as they were.
+        before: HashMap<Unit, PowerState>,
+    },
     /// It was opened: capabilities have been learnt.
     Opened {
         /// Device.
@@ -66,12 +74,17 @@ const COMMAND_PROBE_SPACING: Duration = Duration::from_secs(1);
 /// Pause before a busy device or an unreachable network is tried again for the same act.
 const ACT_RETRY_PAUSE: Duration = Duration::from_millis(300);
 
-/// Starts a worker; `fleet` is the number of endpoints in all (it spreads the first polls).
+/// Clocks of devices are that far off at most between two looks at them; a restart takes longer.
+const CLOCK_SLACK: Duration = Duration::from_secs(5);
+
+/// Starts a worker; `fleet` is the number of endpoints in all (it spreads the first polls), `known` when its units
+/// were last known to be as stored.
 pub fn spawn(
     config: &Arc<config::Endpoint>,
     state: Arc<EndpointState>,
     units: Vec<Unit>,
     fleet: usize,
+    known: Option<Instant>,
     seats: Seats,
     observer: mpsc::UnboundedSender<Observed>,
 ) -> WorkerHandle {
@@ -90,6 +103,10 @@ pub fn spawn(
         bucket: policy.rate.map(TokenBucket::new),
         refused: None,
         met: false,
+        up_since: known,
+        restarted: None,
+        restarted_at: None,
+        restart_suspected: false,
         lines: LogLimit::new(LOG_EVERY),
         watched: units,
         messages,
@@ -122,6 +139,14 @@ struct Worker {
     refused: Option<(Instant, Fault)>,
     /// It was logged in to since it was last down: what it is has been asked.
     met: bool,
+    /// When the device last started, as it said; before its first answer, when it was last known.
+    up_since: Option<Instant>,
+    /// It has started anew; its units as they were before that.
+    restarted: Option<HashMap<Unit, PowerState>>,
+    /// When that was noticed: reads begun then or later show how they are now.
+    restarted_at: Option<Instant>,
+    /// A unit has changed without a command of ours.
+    restart_suspected: bool,
     /// A flapping endpoint must not fill the log.
     lines: LogLimit<&'static str>,
     watched: Vec<Unit>,
@@ -176,6 +201,7 @@ impl Worker {
             }
             let wake = if self.queue.is_empty() { self.wake_at(now) } else { ready };
             tokio::select! {
+                biased;
                 message = self.messages.recv() => match message {
                     Some(message) => if let Some(stop) = self.take(message) { break Some(stop) },
                     None => break None,
@@ -269,8 +295,7 @@ impl Worker {
         for aspect in self.table.due(now) {
             let units: Vec<Unit> = match aspect {
                 // Before the first login nobody knows what is worth asking.
-                Aspect::Power => self.watched.clone(),
-                _ if !self.opened && self.breaker.is_open() => continue,
+                _ if aspect != Aspect::Power && !self.opened && self.breaker.is_open() => continue,
                 _ => self.watched.iter().filter(|u| worth_asking(&self.state, u, &aspect)).cloned().collect(),
             };
             if units.is_empty() {
@@ -362,6 +387,7 @@ impl Worker {
             Ok(units) => {
                 self.opened = true;
                 self.answered();
+                self.note_restart();
                 if !std::mem::replace(&mut self.met, true) {
                     self.table.all_due(clock::now());
                 }
@@ -378,6 +404,21 @@ impl Worker {
                 self.failed(&fault);
                 Err(fault)
             }
+        }
+    }
+
+    /// Whether it has started anew since it was last known.
+    fn note_restart(&mut self) {
+        let Some(since) = self.driver.up().and_then(|up| clock::now().checked_sub(up)) else { return };
+        let anew = self.up_since.replace(since).is_some_and(|known| since > known + CLOCK_SLACK);
+        if anew && self.restarted.is_none() {
+            let units = self.state.units();
+            let was =
+                |unit: &Unit| units.get(unit).and_then(|u| u.before.or(u.power.as_ref().map(|p| p.value)).or(u.last));
+            self.restarted = Some(self.watched.iter().filter_map(|unit| Some((unit.clone(), was(unit)?))).collect());
+            drop(units);
+            self.restarted_at = Some(clock::now());
+            self.table.all_due(clock::now());
         }
     }
 

@@ -161,6 +161,16 @@ type Line = (String, oneshot::Sender<Value>);
 
 /// Runs until `quit` or a signal ends the process.
 pub async fn run_cli(args: SimIpmiArgs) -> io::Result<()> {
+    // As the first process of a container it would otherwise not hear it at all.
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let control = args.control.clone();
+    tokio::select! {
+        result = serve(args) => result,
+        _ = terminate.recv() => control.map_or(Ok(()), std::fs::remove_file),
+    }
+}
+
+async fn serve(args: SimIpmiArgs) -> io::Result<()> {
     let (running, bmcs, port) = start(&args).await?;
     let (sender, mut lines) = mpsc::channel::<Line>(16);
     if let Some(path) = &args.control {

@@ -4,7 +4,7 @@ use std::{
     any::Any,
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -22,6 +22,9 @@ use rackfish::{
 #[derive(Debug, Default)]
 pub struct State {
     pub relays: BTreeMap<Unit, bool>,
+    /// Time between an accepted command and the relay.
+    pub delay: Duration,
+    moves: BTreeMap<Unit, (Instant, bool)>,
     pub dead: bool,
     pub stuck: bool,
     pub boot: Option<BootSet>,
@@ -107,7 +110,11 @@ impl Device {
     }
 
     fn fact(&self, aspect: &Aspect, unit: &Unit) -> Result<Fact, Fault> {
-        let state = self.state();
+        let mut state = self.state();
+        if let Some((_, on)) = state.moves.get(unit).filter(|(at, _)| *at <= Instant::now()).copied() {
+            state.moves.remove(unit);
+            state.relays.insert(unit.clone(), on);
+        }
         let on = *state.relays.get(unit).ok_or_else(|| Fault::NoSuchUnit(unit.to_string()))?;
         match aspect {
             Aspect::Power => Ok(Fact::Power(if on { PowerState::On } else { PowerState::Off })),
@@ -139,7 +146,12 @@ impl Device {
     fn carry_out(&self, unit: &Unit, act: &Act) -> Result<Done, Fault> {
         let mut state = self.state();
         state.acts += 1;
-        let stuck = state.stuck;
+        let (stuck, delay) = (state.stuck, state.delay);
+        if let (Act::Power(power @ (PowerAct::On | PowerAct::Off)), false, true) = (act, stuck, delay > Duration::ZERO)
+        {
+            state.moves.insert(unit.clone(), (Instant::now() + delay, *power == PowerAct::On));
+            return Ok(Done::Accepted);
+        }
         let relay = state.relays.get_mut(unit).ok_or_else(|| Fault::NoSuchUnit(unit.to_string()))?;
         match act {
             Act::Power(_) if stuck => {}

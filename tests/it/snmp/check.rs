@@ -60,6 +60,15 @@ pub fn holds(condition: bool, what: &str) -> Checked {
     if condition { Ok(()) } else { Err(what.to_owned()) }
 }
 
+/// An outlet: `7`, or `"0.7"` where families number units too.
+pub trait Outlet: Copy + std::fmt::Display {
+    fn unit(self) -> Unit {
+        Unit::new(&self.to_string()).unwrap()
+    }
+}
+impl Outlet for u32 {}
+impl Outlet for &str {}
+
 /// A conversation with one PDU.
 pub struct Pdu(pub Box<dyn Driver>);
 
@@ -93,30 +102,36 @@ impl Pdu {
         Err("pages without end".to_owned())
     }
 
-    pub async fn power(&mut self, outlet: u32) -> Result<PowerState, String> {
-        match self.all(Aspect::Power, &[Unit::outlet(outlet)]).await?.pop() {
-            Some((_, Ok(Fact::Power(state)))) => Ok(state),
+    /// The state; `Ok(Err)` when the outlet, and no more than that, can't be read.
+    async fn look(&mut self, outlet: impl Outlet) -> Result<Result<PowerState, Fault>, String> {
+        match self.all(Aspect::Power, &[outlet.unit()]).await?.pop() {
+            Some((_, Ok(Fact::Power(state)))) => Ok(Ok(state)),
+            Some((_, Err(fault))) => Ok(Err(fault)),
             other => Err(format!("outlet {outlet}: {other:?}")),
         }
     }
 
-    pub async fn try_switch(&mut self, outlet: u32, act: PowerAct) -> Result<Done, Fault> {
-        self.0.act(&[(Unit::outlet(outlet), Act::Power(act))]).await.remove(0)
+    pub async fn power(&mut self, outlet: impl Outlet) -> Result<PowerState, String> {
+        self.look(outlet).await?.map_err(|fault| format!("outlet {outlet}: {}", text(fault)))
     }
 
-    pub async fn switch(&mut self, outlet: u32, act: PowerAct) -> Checked {
+    pub async fn try_switch(&mut self, outlet: impl Outlet, act: PowerAct) -> Result<Done, Fault> {
+        self.0.act(&[(outlet.unit(), Act::Power(act))]).await.remove(0)
+    }
+
+    pub async fn switch(&mut self, outlet: impl Outlet, act: PowerAct) -> Checked {
         self.try_switch(outlet, act).await.map(drop).map_err(text)
     }
 
-    /// Reads until the outlet is in `state`.
-    pub async fn wait(&mut self, outlet: u32, state: PowerState) -> Checked {
+    /// Reads until the outlet is in `state`. One that says that it is changing is asked again.
+    pub async fn wait(&mut self, outlet: impl Outlet, state: PowerState) -> Checked {
         let begun = Instant::now();
         loop {
-            let is = self.power(outlet).await?;
-            if is == state {
+            let is = self.look(outlet).await?;
+            if is == Ok(state) {
                 return Ok(());
             }
-            if begun.elapsed() > Duration::from_secs(8) {
+            if begun.elapsed() > Duration::from_secs(8) || !matches!(is, Ok(_) | Err(Fault::Busy { .. })) {
                 return Err(format!("outlet {outlet} is still {is:?}"));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -145,12 +160,22 @@ impl Pdu {
 
 /// Off and on again, read back, with a neighbour that stays as it is.
 pub async fn off_and_on(address: SocketAddr, settings: &str, outlet: u32) -> Checked {
+    off_and_on_beside(address, settings, outlet, outlet + 1).await
+}
+
+/// The same where the neighbour has another kind of number.
+pub async fn off_and_on_beside(
+    address: SocketAddr,
+    settings: &str,
+    outlet: impl Outlet,
+    neighbour: impl Outlet,
+) -> Checked {
     let mut pdu = Pdu::open(address, settings).await?;
     pdu.switch(outlet, PowerAct::On).await?;
     pdu.wait(outlet, PowerState::On).await?;
     pdu.switch(outlet, PowerAct::Off).await?;
     pdu.wait(outlet, PowerState::Off).await?;
-    same(&pdu.power(outlet + 1).await?, &PowerState::On)?;
+    same(&pdu.power(neighbour).await?, &PowerState::On)?;
     pdu.switch(outlet, PowerAct::On).await?;
     pdu.wait(outlet, PowerState::On).await
 }

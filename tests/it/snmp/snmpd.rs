@@ -1,7 +1,7 @@
 //! Against net-snmp's `snmpd`.
 //!
 //! `RACKFISH_SNMPD`: a PDU of each family behind `pass_persist` (`conformance/snmp/pass_pdu.py`): rPDU with 48
-//! outlets, rPDU2 with 24, MasterSwitch with 8, relays of half a second; users as in `conformance/snmp/snmpd.conf`.
+//! outlets, rPDU2 with 24, all others with 8, relays of half a second; users as in `conformance/snmp/snmpd.conf`.
 //! `RACKFISH_SNMPD_SICK`: rPDU with 24 outlets, every second one missing, 5 stuck; sPDU rows by `override`.
 //! `RACKFISH_SNMPD_REBOOT`: a program that restarts the first one.
 
@@ -10,7 +10,7 @@ use std::{net::SocketAddr, process::Command, time::Duration};
 use rackfish::model::{Aspect, Fact, Fault, PowerAct, PowerState, Unit, Why};
 
 use super::{
-    check::{Checked, Checks, Pdu, credentials, holds, off_and_on, peer, same, silence, text},
+    check::{Checked, Checks, Pdu, credentials, holds, off_and_on, off_and_on_beside, peer, same, silence, text},
     proxy::Proxy,
 };
 
@@ -42,12 +42,19 @@ async fn snmpd() {
     let agent = peer("RACKFISH_SNMPD");
     let mut checks = Checks::new("snmpd");
     for (name, access) in ACCESS {
-        for (model, outlet) in [("apc-rpdu", 48 - 1), ("apc-rpdu2", 7), ("apc-masterswitch", 3)] {
+        for (model, outlet, neighbour) in [
+            ("apc-rpdu", "47", "48"),
+            ("apc-rpdu2", "7", "8"),
+            ("apc-masterswitch", "3", "4"),
+            ("eaton-g3", "0.7", "0.8"),
+            ("servertech-sentry4", "1.1.7", "1.1.8"),
+        ] {
             if model != "apc-rpdu2" && name.starts_with("v3_") && name != "v3_sha_aes" {
                 continue;
             }
             let settings = format!("model = '{model}'\n{access}");
-            checks.report(&format!("{name}.{model}.off_and_on"), off_and_on(agent, &settings, outlet).await);
+            let result = off_and_on_beside(agent, &settings, outlet, neighbour).await;
+            checks.report(&format!("{name}.{model}.off_and_on"), result);
         }
     }
     for (name, access) in ACCESS.into_iter().take(4) {

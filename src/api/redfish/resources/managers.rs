@@ -11,7 +11,7 @@ use super::{
         messages as m,
         reply::Reply,
     },
-    chassis, collection, systems,
+    chassis, collection, network_protocol, systems,
 };
 use crate::fleet::{ManagerView, view::ManagerRef};
 
@@ -78,6 +78,7 @@ fn render(manager: &ManagerView, service: uuid::Uuid, now: OffsetDateTime) -> Do
             doc.volatile(|o| {
                 o.set("DateTime", now);
             });
+            doc.link("NetworkProtocol", &network_protocol::uri());
             doc.obj("Status", |o| {
                 o.set("State", "Enabled").set("Health", "OK");
             });

@@ -7,6 +7,7 @@ pub mod json_schemas;
 pub mod logs;
 pub mod managers;
 pub mod metadata;
+pub mod network_protocol;
 pub mod power;
 pub mod processors;
 pub mod readings;

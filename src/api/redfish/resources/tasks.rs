@@ -120,7 +120,8 @@ fn render(task: &TaskView) -> Doc {
         (None, _) => ("Running", "OK", m::TASK_STARTED.with([&task.id])),
         (Some(_), None) => ("Completed", "OK", m::TASK_DONE.with([&task.id])),
         (Some(_), Some(cause)) => {
-            ("Exception", "Critical", m::TASK_ABORTED.with([&task.id]).detail(format!("{cause}.")))
+            let what = format!("{}: {}.", task.name, cause.trim_end_matches('.'));
+            ("Exception", "Critical", m::TASK_ABORTED.with([&task.id]).detail(what))
         }
     };
     doc.set("Id", &task.id)
@@ -163,6 +164,7 @@ mod tests {
         task.error = Some("relay stuck".into());
         let v = value(&task);
         assert_eq!(v["TaskState"], "Exception");
-        assert!(v["Messages"][0]["Message"].as_str().unwrap().contains("relay stuck"));
+        let message = v["Messages"][0]["Message"].as_str().unwrap();
+        assert!(message.ends_with("ForceRestart of node-01: relay stuck."), "{message}");
     }
 }

@@ -42,11 +42,18 @@ impl Worker {
         if batch > 1 && jobs.len() < batch {
             let is_power = |job: &ActJob| matches!(job.act, Act::Power(PowerAct::On | PowerAct::Off));
             if jobs.iter().all(is_power) {
-                let more = self.queue.take_if(
-                    Class::Command,
-                    batch - jobs.len(),
-                    |item| matches!(item, Item::Acts(more) if more.len() == 1 && more.iter().all(is_power)),
-                );
+                // Of one unit the first alone, and nothing overtakes: on and off in one packet have no order.
+                let mut units: Vec<Unit> = jobs.iter().map(|job| job.unit.clone()).collect();
+                let more = self.queue.take_if(Class::Command, batch - jobs.len(), |item| match item {
+                    Item::Acts(more) => match more.as_slice() {
+                        [job] if is_power(job) && !units.contains(&job.unit) => {
+                            units.push(job.unit.clone());
+                            true
+                        }
+                        _ => false,
+                    },
+                    Item::Read(_) => false,
+                });
                 jobs.extend(more.into_iter().flat_map(|item| match item {
                     Item::Acts(jobs) => jobs,
                     Item::Read(_) => Vec::new(),
@@ -64,6 +71,11 @@ impl Worker {
         self.state.count(Count::Exchange);
         for _ in &acts {
             self.state.count(Count::Act);
+        }
+        for (unit, act) in &acts {
+            if let Some(on) = told(act) {
+                self.state.change(unit, |u| u.unsettled = Some((on, now)));
+            }
         }
         let mut results = self.driver.act(&acts).await.into_iter();
         let mut again = Vec::new();
@@ -114,6 +126,7 @@ impl Worker {
         let verify = self.config.policy.verify;
         self.state.change(unit, |u| {
             u.acted_at = Some(now);
+            u.before = None;
             let proof = u.caps.as_ref().map_or(Proof::None, |c| c.proof);
             let target = match power {
                 PowerAct::On | PowerAct::Cycle { .. } => Some(PowerState::On),
@@ -132,6 +145,15 @@ impl Worker {
                 u.power = None;
             }
         });
+    }
+}
+
+/// Where an act leads a relay.
+fn told(act: &Act) -> Option<bool> {
+    match act {
+        Act::Power(PowerAct::On | PowerAct::Cycle { .. }) => Some(true),
+        Act::Power(PowerAct::Off | PowerAct::Soft) => Some(false),
+        _ => None,
     }
 }
 

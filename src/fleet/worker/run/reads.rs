@@ -1,6 +1,9 @@
 //! Reads: page by page, retried as far as that is allowed, written on the board.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{Item, Observed, Worker};
 use crate::{
@@ -12,6 +15,9 @@ use crate::{
     },
     model::{Aspect, AspectKind, Caps, Fact, Fault, Origin, PowerState, Unit},
 };
+
+/// A unit that changes that long after a command for it changes by itself.
+const TOLD: Duration = Duration::from_mins(2);
 
 impl Worker {
     pub(super) async fn serve_read(&mut self, class: Class, mut job: Box<ReadJob>) {
@@ -46,15 +52,39 @@ impl Worker {
                 if job.poll {
                     self.table.was_read(job.aspect.kind(), now);
                 }
+                if job.poll && job.aspect == Aspect::Power && job.faults.is_empty() {
+                    self.all_read(began).await;
+                }
                 job.answer(None);
             }
             Err(fault) => self.read_failed(class, job, fault).await,
         }
     }
 
+    /// All units that matter were read, beginning then.
+    async fn all_read(&mut self, began: Instant) {
+        if self.restart_suspected {
+            // Nobody told it to switch: has it lost its mains between two polls? It tells when it is opened.
+            self.restart_suspected = false;
+            self.close().await;
+            self.table.all_due(clock::now());
+        } else if self.restarted_at.is_some_and(|at| began >= at)
+            && let Some(before) = self.restarted.take()
+        {
+            self.restarted_at = None;
+            self.tell(Observed::Restarted { endpoint: self.config.id.clone(), before });
+            self.state.units_mut().values_mut().for_each(|u| u.before = None);
+        }
+    }
+
     pub(super) fn unit_failed(&mut self, job: &mut ReadJob, unit: &Unit, fault: Fault) {
         if job.aspect == Aspect::Power {
             self.looks.failed(Some(unit), &fault);
+            // One that is changing is asked again soon: that is no trouble.
+            if matches!(fault, Fault::Busy { .. }) {
+                job.faults.insert(unit.clone(), fault);
+                return;
+            }
             let before = self.state.change(unit, |u| u.fault.replace(fault.clone()));
             if before.as_ref() != Some(&fault) {
                 tracing::warn!(endpoint = %self.config.id, %unit, %fault, "unit can't be read");
@@ -131,13 +161,24 @@ impl Worker {
             }
         };
         let now = clock::now();
+        let mut changed_alone = false;
         let old = self.state.change(unit, |u| {
             let old = u.power.replace(Seen::read(state));
             u.fault = None;
+            // What it was at the start counts until it is seen for the first time.
+            let was = old.as_ref().filter(|o| o.origin == Origin::Read).map(|o| o.value).or(u.last.take());
+            let told = u.acted_at.is_some_and(|at| now < at + TOLD);
+            if !told && was.is_some_and(|was| was.is_on() != state.is_on()) {
+                u.before = u.before.or(was);
+                changed_alone = true;
+            }
             match state {
                 PowerState::On | PowerState::PoweringOn if u.off_since.is_some() => u.on_since = Some(now),
                 PowerState::On | PowerState::PoweringOn => {}
                 PowerState::Off | PowerState::PoweringOff => u.on_since = None,
+            }
+            if u.unsettled.is_some_and(|(on, told)| on == state.is_on() && began >= told) {
+                u.unsettled = None;
             }
             u.off_since = match state {
                 PowerState::Off => u.off_since.or(Some(now)),
@@ -146,6 +187,7 @@ impl Worker {
             };
             old
         });
+        self.restart_suspected |= changed_alone && self.up_since.is_some() && self.restarted.is_none();
         self.looks.saw(unit, began, state);
         let old = old.filter(|o| o.origin == Origin::Read).map(|o| o.value);
         if old != Some(state) {

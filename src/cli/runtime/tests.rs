@@ -1,0 +1,48 @@
+//! State files of every released schema are opened and understood: `fixtures/state/README.md`.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{fs, path::Path, sync::Arc};
+
+use crate::{
+    api::{delivery::Delivery, redfish::events},
+    auth::Auth,
+    config::Config,
+    fleet::Fleet,
+    store::{Kind, SqliteStore, Store},
+};
+
+async fn opens(folder: &Path) {
+    let shown = folder.display();
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(folder.join("rackfish.db"), dir.path().join("rackfish.db")).unwrap();
+    let store: Arc<dyn Store> = SqliteStore::open(dir.path()).unwrap_or_else(|e| panic!("{shown}: {e}"));
+    for kind in Kind::ALL {
+        assert!(!store.list(kind).await.unwrap().is_empty(), "{shown} has no {}: it proves nothing", kind.as_str());
+    }
+    // What each room makes of its documents: nothing may be dropped as unreadable.
+    let config = Arc::new(Config::default());
+    let auth = Auth::open(Arc::clone(&store), config.auth.clone()).await.unwrap_or_else(|e| panic!("{shown}: {e}"));
+    let known = auth.basic("fixture-operator", "a password of the fixture", None).await;
+    assert_eq!(known.unwrap_or_else(|e| panic!("{shown}: {e}")).role, crate::model::Role::Operator);
+    assert!(auth.basic("admin", "another", None).await.is_err());
+    let fleet = Fleet::open(config, Arc::clone(&store)).await.unwrap_or_else(|e| panic!("{shown}: {e}"));
+    let delivery: Delivery =
+        events::start(Arc::clone(&store), &fleet, &auth, true).await.unwrap_or_else(|e| panic!("{shown}: {e}"));
+    let subscriptions = delivery.list();
+    assert_eq!(subscriptions.first().and_then(|s| s.context.as_deref()), Some("fixture"), "{shown}");
+    fleet.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_released_state_file_opens() {
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/state");
+    let mut seen = 0;
+    for entry in fs::read_dir(all).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            opens(&path).await;
+            seen += 1;
+        }
+    }
+    assert!(seen > 0);
+}
