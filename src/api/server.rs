@@ -12,7 +12,12 @@ use std::{
 };
 
 use actix_tls::accept::openssl::TlsStream;
-use actix_web::{App, HttpServer, dev::ServerHandle as ActixHandle, rt::net::TcpStream, web};
+use actix_web::{
+    App, HttpServer,
+    dev::{self, ServerHandle as ActixHandle, ServiceRequest, ServiceResponse},
+    rt::net::TcpStream,
+    web,
+};
 use openssl::{
     nid::Nid,
     ssl::{SslAcceptorBuilder, SslRef},
@@ -22,7 +27,7 @@ use openssl::{
 use super::{
     boot_hint, operations,
     operations::Metrics,
-    redfish::{Redfish, admit::ClientCertificate, http, resources::subscriptions::Subscriptions},
+    redfish::{Redfish, admit::ClientCertificate, body::Unheard, http, resources::subscriptions::Subscriptions},
 };
 use crate::{auth::Auth, config, fleet::Fleet};
 
@@ -188,7 +193,7 @@ fn build(
     let mut main = HttpServer::new(move || {
         let app = App::new().app_data(main_face.clone()).configure(boot_hint::routes);
         let app = if shared { app.configure(operations::guarded) } else { app };
-        app.default_service(web::to(http::serve))
+        app.default_service(web::to(http::serve)).wrap_fn(no_endless_bodies)
     })
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_TIME)
@@ -225,6 +230,25 @@ fn build(
         servers.push(server.run());
     }
     Ok(servers)
+}
+
+/// Ends connections whose request's body nobody waits for.
+fn no_endless_bodies<S>(
+    mut req: ServiceRequest,
+    next: &S,
+) -> impl Future<Output = Result<ServiceResponse, actix_web::Error>> + use<S>
+where
+    S: dev::Service<ServiceRequest, Response = ServiceResponse, Error = actix_web::Error>,
+{
+    let rest = Unheard::rest_of(&mut req);
+    let answer = next.call(req);
+    async move {
+        let answer = answer.await?;
+        Ok(match rest {
+            Some(rest) => answer.map_body(|_, body| Unheard::boxed(body, rest)),
+            None => answer,
+        })
+    }
 }
 
 /// The common name of a client certificate that the handshake has verified.
