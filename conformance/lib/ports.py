@@ -2,6 +2,7 @@
 
 import random
 import socket
+import threading
 
 ROW = 100
 # Below the kernel's ephemeral range (32768 up), above most services.
@@ -18,11 +19,22 @@ def _free(port: int) -> bool:
     return True
 
 
+_given: set[int] = set()
+_lock = threading.Lock()
+
+
 def free_row() -> int:
-    """First of `ROW` ports that are all free for TCP and UDP."""
+    """First of `ROW` ports that are all free for TCP and UDP, and that nobody else was given."""
+    with _lock:
+        base = _free_row()
+        _given.add(base)
+    return base
+
+
+def _free_row() -> int:
     bases = list(range(LOWEST, HIGHEST, ROW))
     random.shuffle(bases)
     for base in bases:
-        if all(_free(base + offset) for offset in range(ROW)):
+        if base not in _given and all(_free(base + offset) for offset in range(ROW)):
             return base
     raise RuntimeError(f"no {ROW} free ports in a row between {LOWEST} and {HIGHEST} on 127.0.0.1")

@@ -10,7 +10,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import install, ports, procs
@@ -19,11 +21,19 @@ from . import suite as suites
 ROOT = Path(__file__).resolve().parent.parent.parent
 HOME = ROOT / "target" / "conformance"
 TAIL = 40
+# Most suites wait for simulated hardware most of the time.
+SIDE_BY_SIDE = 2
+
+
+_out = threading.Lock()
+# apt and pip don't like company.
+_setting_up = threading.Lock()
 
 
 def say(text: str) -> None:
     """Results, for people and for whoever counts."""
-    print(text, flush=True)
+    with _out:
+        print(text, flush=True)
 
 
 def note(text: str) -> None:
@@ -68,18 +78,32 @@ def main() -> int:
 
 
 def run_all(chosen: list[suites.Suite], keep: bool) -> int:
-    """Runs the suites one after the other; two cores have enough to do with one."""
+    """Runs the suites: those that load the machine alone, the others, which mostly wait for relays, side by side."""
     begun = time.monotonic()
     (HOME / "logs").mkdir(parents=True, exist_ok=True)
     program, why_not = None, None
     if any(suite.program for suite in chosen):
         program, why_not = build()
     bad = []
-    for suite in chosen:
+
+    def run(suite: suites.Suite) -> None:
         passed, failed = run_one(suite, program, why_not, keep)
         say(f"{suite.name}: {passed} passed, {failed} failed")
         if failed or not passed:
             bad.append(suite.name)
+
+    for suite in chosen:
+        if suite.alone:
+            run(suite)
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        try:
+            for _ in pool.map(run, [suite for suite in chosen if not suite.alone]):
+                pass
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            procs.end_tree(os.getpid())
+            raise
+    bad.sort()
     note(f"{time.monotonic() - begun:.0f} s in all; " + (f"failed: {', '.join(bad)}" if bad else "nothing failed"))
     return 1 if bad else 0
 
@@ -133,15 +157,15 @@ def run_one(suite: suites.Suite, program: Path | None, why_not: str | None, keep
     if program:
         env["RACKFISH_BIN"] = str(program)
     try:
-        install.apt(suite.apt, logs / "install.log")
-        if suite.requirements:
-            env["CONF_VENV"] = str(install.venv(HOME, suite.requirements, logs / "install.log"))
+        with _setting_up:
+            install.apt(suite.apt, logs / "install.log")
+            if suite.requirements:
+                env["CONF_VENV"] = str(install.venv(HOME, suite.requirements, logs / "install.log"))
     except install.CannotInstall as why:
         return tally.finish(str(why))
     note(f"{suite.name}: {suite.about or 'running'}")
     log = logs / "output.log"
     trouble = suites.execute(suite, env, log, tally)
-    procs.reap()
     passed, failed = tally.finish(trouble)
     note(f"{suite.name} took {time.monotonic() - begun:.0f} s")
     if failed:

@@ -4,12 +4,13 @@ A suite is a folder with
   run               executable; prints `ok NAME` or `not ok NAME: reason`, one line per check; the rest is its log
   manifest          one check name per line; `#` starts a comment
   requirements.txt  optional: Python packages; `$CONF_VENV/bin/python` has them
-  suite.toml        optional: about, timeout (seconds), program = false, [apt] command = "package"
+  suite.toml        optional: about, timeout (seconds), program = false, alone = true (nothing runs beside it),
+                    [apt] command = "package"
 """
 
-import os
 import re
 import subprocess
+import sys
 import threading
 import tomllib
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ class Suite:
     about: str = ""
     timeout: float = DEFAULT_TIMEOUT
     program: bool = True
+    alone: bool = False
     apt: dict[str, str] = field(default_factory=dict)
     manifest: list[str] = field(default_factory=list)
 
@@ -50,6 +52,7 @@ def load(folder: Path) -> Suite:
         suite.about = known.pop("about", "")
         suite.timeout = float(known.pop("timeout", DEFAULT_TIMEOUT))
         suite.program = known.pop("program", True)
+        suite.alone = known.pop("alone", False)
         suite.apt = known.pop("apt", {})
         if known:
             raise ValueError(f"{settings}: unknown key {', '.join(known)}")
@@ -113,7 +116,8 @@ def execute(suite: Suite, env: dict[str, str], log: Path, tally: Tally) -> str |
     """Runs the suite's program to its end or its time limit. Returns what went wrong with it as a whole."""
     with log.open("w") as out:
         child = subprocess.Popen(
-            [str(suite.folder / "run")], cwd=env["CONF_WORK"], env=env, stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", "lib.nurse", str(suite.folder / "run")], cwd=env["CONF_WORK"], env=env,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
         )
 
@@ -131,8 +135,14 @@ def execute(suite: Suite, env: dict[str, str], log: Path, tally: Tally) -> str |
         except subprocess.TimeoutExpired:
             late = True
         finally:
-            # The suite if it is still there, and whatever it left behind: nothing else runs below us meanwhile.
-            procs.end_tree(os.getpid())
+            if child.poll() is None:
+                # It ends what is below it; then what is left, by force.
+                child.terminate()
+                try:
+                    child.wait(15)
+                except subprocess.TimeoutExpired:
+                    procs.end_tree(child.pid, patience=0)
+                    child.kill()
             child.wait()
             ear.join(5)
     if late:

@@ -70,6 +70,14 @@ pub struct DemoArgs {
     /// Keep the state in this folder instead of a temporary one
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub rack: RackArgs,
+}
+
+/// A simulated rack.
+#[derive(Debug, Clone, Args)]
+pub struct RackArgs {
     /// Time between an accepted command and the relay of a simulated outlet
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = config::duration::parse)]
     pub relay_delay: Duration,

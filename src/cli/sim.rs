@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{CliError, Exit};
+use super::{CliError, Exit, demo};
 use crate::sim::{ipmi, snmp};
 
 #[derive(Debug, Subcommand)]
@@ -11,6 +11,8 @@ pub(super) enum SimCommand {
     Ipmi(ipmi::cli::SimIpmiArgs),
     /// PDUs that speak SNMP
     Pdu(snmp::cli::Options),
+    /// The demo's rack of both, without the service
+    Rack(demo::sim::Options),
 }
 
 pub(super) fn run(command: SimCommand) -> Result<(), CliError> {
@@ -19,6 +21,7 @@ pub(super) fn run(command: SimCommand) -> Result<(), CliError> {
     match command {
         SimCommand::Ipmi(args) => runtime.block_on(ipmi::cli::run_cli(args)),
         SimCommand::Pdu(options) => runtime.block_on(snmp::cli::run(options)),
+        SimCommand::Rack(options) => return runtime.block_on(demo::sim::run(options)),
     }
     .map_err(failed)
 }

@@ -1,6 +1,7 @@
 //! The simulators' socket: one JSON line in, one JSON line out. For suites that play the people in the rack.
 //!
 //! * `{"cmd": "stats"}`: what the simulated hardware of each node was made to do.
+//! * `{"cmd": "totals"}`: packets, logins and sessions of all devices; logins of the BMC that has had most.
 //! * `{"cmd": "power", "node": N, "on": bool}`: somebody presses the buttons of the node's outlet, else of its BMC.
 //! * `{"cmd": "fault", "node": N, "fault": "stuck"|"vanish"|..., "value": ...}`: something breaks, or heals with `false`.
 //! * `{"cmd": "delay", "node": N, "seconds": S}`: the relay of the node's outlet takes that long.
@@ -23,6 +24,7 @@ const LINE: u64 = 65_536;
 #[serde(tag = "cmd", rename_all = "kebab-case", deny_unknown_fields)]
 enum Command {
     Stats {},
+    Totals {},
     Power { node: String, on: bool },
     Fault { node: String, fault: Fault, value: bool },
     Delay { node: String, seconds: f64 },
@@ -101,6 +103,7 @@ fn carry_out(rack: &Shared, command: Command) -> Value {
     };
     match command {
         Command::Stats {} => stats(rack),
+        Command::Totals {} => totals(rack),
         Command::Power { node, on } => on_node(&node, &|node| {
             match (&node.outlet, &node.bmc) {
                 (Some((pdu, outlet)), _) => {
@@ -148,6 +151,20 @@ fn break_something(node: &Node, fault: Fault, value: bool) -> Value {
         });
     }
     json!({"ok": true})
+}
+
+fn totals(rack: &Shared) -> Value {
+    let bmcs: Vec<_> = rack.nodes.iter().filter_map(|node| Some(node.bmc.as_ref()?.device.stats())).collect();
+    let pdus: Vec<_> = rack.pdus.iter().map(|pdu| pdu.device.counters()).collect();
+    json!({
+        "bmcs": bmcs.len(),
+        "bmc_packets": bmcs.iter().map(|s| s.packets_in).sum::<u64>(),
+        "logins": bmcs.iter().map(|s| s.logins).sum::<u64>(),
+        "most_logins": bmcs.iter().map(|s| s.logins).max(),
+        "sessions": bmcs.iter().map(|s| s.sessions).sum::<usize>(),
+        "pdus": pdus.len(),
+        "pdu_packets": pdus.iter().map(|c| c.packets_in).sum::<u64>(),
+    })
 }
 
 /// `on` and `off` are transitions of what makes the node run: the BMC's host, else the outlet; `mains_on` and

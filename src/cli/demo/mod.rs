@@ -7,6 +7,7 @@ mod control;
 mod file;
 mod rack;
 mod ready;
+pub(super) mod sim;
 
 use std::{fs, io, path::PathBuf, sync::Arc};
 
@@ -55,9 +56,9 @@ fn in_folder(args: &args::DemoArgs, state_dir: &std::path::Path) -> Result<(), C
         .thread_name("simulators")
         .build()
         .map_err(failed)?;
-    runtime::raise_limits(usize::try_from(args.nodes).unwrap_or(usize::MAX));
+    runtime::raise_limits(usize::try_from(args.rack.nodes).unwrap_or(usize::MAX));
     let on_simulators = simulators.enter();
-    let rack = rack::Rack::build(args).map_err(failed)?;
+    let rack = rack::Rack::build(&args.rack).map_err(failed)?;
     drop(on_simulators);
     let rack = Arc::new(rack);
     let socket = state_dir.join("simulators.sock");

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::file;
 use crate::{
-    cli::args::DemoArgs,
+    cli::args::RackArgs,
     model::Secret,
     sim::{
         ipmi::{Bmc, BmcConfig, Rack as Bmcs},
@@ -84,7 +84,7 @@ fn address(network: u8, n: u32) -> Ipv4Addr {
 
 impl Rack {
     /// Builds the rack; has to be called on the runtime that is to carry it.
-    pub fn build(args: &DemoArgs) -> std::io::Result<Self> {
+    pub fn build(args: &RackArgs) -> std::io::Result<Self> {
         let (bmcs, agents) = (Bmcs::start(0)?, Agents::bind(0)?);
         let (bmc_password, community) = (file::short_password(), file::password());
         let width = args.nodes.to_string().len().max(2);
@@ -133,7 +133,7 @@ impl Rack {
         self.nodes.iter().find(|node| node.name == name)
     }
 
-    fn bmc(&self, number: u32, width: usize, args: &DemoArgs) -> Part<Bmc> {
+    fn bmc(&self, number: u32, width: usize, args: &RackArgs) -> Part<Bmc> {
         let mut config = BmcConfig::new(BMC_USER, self.bmc_password.clone()).numbered(number);
         config.boot_delay = args.bmc_boot_delay;
         let address = address(64, number - 1);
@@ -141,7 +141,7 @@ impl Rack {
     }
 
     /// The n-th PDU (from 0), with all its outlets off.
-    fn pdu(&self, index: u32, args: &DemoArgs) -> Part<SimPdu> {
+    fn pdu(&self, index: u32, args: &RackArgs) -> Part<SimPdu> {
         let options = PduOptions {
             // All three families that APC's agents speak are in the rack.
             family: match index % 3 {
@@ -163,7 +163,7 @@ impl Rack {
     }
 
     /// The n-th outlet that feeds something; a new PDU when the last is full.
-    fn outlet(&mut self, fed: u32, kind: Kind, args: &DemoArgs) -> (Part<SimPdu>, u32) {
+    fn outlet(&mut self, fed: u32, kind: Kind, args: &RackArgs) -> (Part<SimPdu>, u32) {
         let (index, outlet) = ((fed - 1) / OUTLETS, (fed - 1) % OUTLETS + 1);
         let pdu = match self.pdus.last() {
             Some(pdu) if outlet != 1 => pdu.clone(),
