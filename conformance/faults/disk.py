@@ -1,14 +1,13 @@
 """A state folder on a disk that is full, or that can't be written: a small file system in memory, mounted for us alone."""
 
 import errno
-import os
 import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lib.checks import Checks, among, equal, expect, until
+from lib.checks import Checks, equal, expect, until
 from rig import WORK, Meter, Service, done, node, pdu, refused, sim, system, table
 from writers import ACCOUNTS, SUBSCRIPTIONS
 
@@ -172,37 +171,51 @@ class Full:
             done(self.it.client().patch(system("n1"), PXE), "PATCH once it can be written")
 
 
-def read_only_meanwhile(disk: Disk) -> None:
-    """A file system that turns read-only under a running service, as one with errors does."""
-    image, place = WORK / "image", WORK / "errors"
+def turns_read_only() -> None:
+    """A file system that is made read-only under a running service, as the kernel does when a disk has errors."""
+    image, place = WORK / "errors.img", WORK / "errors-disk"
     place.mkdir()
     with image.open("wb") as out:
         out.truncate(24 << 20)
-    subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True, capture_output=True)
-    subprocess.run(["mount", "-o", "loop,errors=remount-ro", str(image), str(place)], check=True, capture_output=True)
+    for words in (("mkfs.ext4", "-q", "-F", str(image)), ("mount", "-o", "loop,errors=remount-ro", str(image), str(place))):
+        subprocess.run(words, check=True, capture_output=True)
+    device = sim("errors-pdu", "pdu", "--listen", "127.0.0.1:0", "--outlets", "1", "--relay-delay", "100ms")
     try:
-        with Service("disk-errors", state=place / "state") as it:
-            device = sim("disk-errors-pdu", "pdu", "--listen", "127.0.0.1:0", "--outlets", "1")
+        with Service("errors", state=place / "state") as it:
             it.configure(pdu("pdu", device.port), node("n1", feeds=["pdu/1"]), server={"watch": False})
             it.start()
             it.sees("n1", "On")
-            # The kernel's own way to try what an error does (ext4(5): trigger_fs_error).
-            loop = subprocess.run(["findmnt", "-no", "SOURCE", str(place)], check=True, capture_output=True, text=True)
-            Path("/sys/fs/ext4", Path(loop.stdout.strip()).name, "trigger_fs_error").write_text("faults\n")
-            refused(it.client().patch(system("n1"), PXE), 503)
-            refused(it.client().reset(system("n1"), "ForceRestart"), 503)
+            found = subprocess.run(["findmnt", "-no", "SOURCE", str(place)], check=True, capture_output=True, text=True)
+            # ext4's own way to try what an error does (Documentation/ABI/testing/sysfs-fs-ext4).
+            Path("/sys/fs/ext4", Path(found.stdout.strip()).name, "trigger_fs_error").write_text("faults\n")
+            until(lambda: "emergency_ro" in Path("/proc/self/mounts").read_text() or not writable(place), True, 10,
+                  "read-only file system")
+            client = it.client()
+            refused(client.patch(system("n1"), PXE), 503, "rackfish.db", "read-only")
+            refused(client.reset(system("n1"), "ForceRestart"), 503, "rackfish.db")
             equal(device.stats()["outlets"]["1"]["sets"], 0, "commands to the outlet")
-            equal(it.power("n1"), "On", "PowerState")
-            among(it.stop(), (0, 1), "exit status")
-            device.end()
+            equal((it.power("n1"), client.get("/redfish/v1/Systems").status), ("On", 200), "PowerState, status of a read")
+            done(client.reset(system("n1"), "ForceOff"), "ForceOff")
+            equal(it.stop(), 0, "exit status")
     finally:
+        device.end()
         subprocess.run(["umount", "--lazy", str(place)], check=False, capture_output=True)
 
 
+def writable(place: Path) -> bool:
+    """Whether a file can be made there."""
+    try:
+        (place / "probe").write_text("x")
+    except OSError:
+        return False
+    return True
+
+
 def run(checks: Checks) -> None:
-    """One after the other: they are about one disk."""
+    """One after the other: most are about one disk."""
     full = Full(checks)
     try:
         full.run()
     finally:
         full.end()
+    checks.run("disk.turns-read-only", turns_read_only)

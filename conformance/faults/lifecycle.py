@@ -5,6 +5,8 @@ import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Iterator
 
 from lib import procs
 from lib.checks import Checks, Failure, equal, expect, log, until
@@ -12,16 +14,20 @@ from lib.sims import Sim
 from rig import BIN, Meter, Service, node, pdu, quietly, refused, sim, system, table
 
 
-def service(name: str, delay: str, nodes: int = 1, patience: str = "25s") -> tuple[Service, Sim]:
+@contextmanager
+def service(name: str, delay: str, nodes: int = 1, patience: str = "25s") -> Iterator[tuple[Service, Sim]]:
     """A service before one PDU whose relays take that long."""
     device = sim(f"{name}-pdu", "pdu", "--listen", "127.0.0.1:0", "--outlets", "4", "--relay-delay", delay)
-    it = Service(name)
-    it.configure(table("patience", action=patience), pdu("pdu", device.port),
-                 *(node(f"n{n}", feeds=[f"pdu/{n}"]) for n in range(1, nodes + 1)), server={"watch": False})
-    it.start()
-    for n in range(1, nodes + 1):
-        it.sees(f"n{n}", "On")
-    return it, device
+    try:
+        with Service(name) as it:
+            it.configure(table("patience", action=patience), pdu("pdu", device.port),
+                         *(node(f"n{n}", feeds=[f"pdu/{n}"]) for n in range(1, nodes + 1)), server={"watch": False})
+            it.start()
+            for n in range(1, nodes + 1):
+                it.sees(f"n{n}", "On")
+            yield it, device
+    finally:
+        device.end()
 
 
 def moved(device: Sim, outlet: int = 1) -> tuple[int, int]:
@@ -38,8 +44,7 @@ def idle(it: Service, name: str) -> None:
 
 def sigterm_waits() -> None:
     """A restart that can be ended in time is: its client is answered, and the next start has nothing to do."""
-    it, device = service("term", "2s")
-    with it, ThreadPoolExecutor(1) as pool:
+    with service("term", "2s") as (it, device), ThreadPoolExecutor(1) as pool:
         answer = pool.submit(it.client().reset, system("n1"), "ForceRestart")
         until(lambda: device.stats()["outlets"]["1"]["sets"], 1, 20, "commands to the outlet", pause=0.05)
         equal(it.stop(), 0, "exit status")
@@ -49,14 +54,12 @@ def sigterm_waits() -> None:
         it.sees("n1", "On")
         time.sleep(3)
         equal(moved(device), (1, 1), "offs and ons after the next start")
-    device.end()
 
 
 def sigterm_outlasted() -> None:
     """Relays of 22 s: longer than a stop waits, so the node is on its way off then. Reported, and ended by the next start,
     without one switch too many."""
-    it, device = service("outlasted", "22s")
-    with it, ThreadPoolExecutor(1) as pool:
+    with service("outlasted", "22s") as (it, device), ThreadPoolExecutor(1) as pool:
         begun = time.monotonic()
         answer = pool.submit(lambda: quietly(it.client().reset, system("n1"), "ForceRestart"))
         until(lambda: device.stats()["outlets"]["1"]["sets"], 1, 20, "commands to the outlet", pause=0.05)
@@ -70,13 +73,11 @@ def sigterm_outlasted() -> None:
         idle(it, "n1")
         it.sees("n1", "On")
         equal(moved(device), (1, 1), "offs and ons")
-    device.end()
 
 
 def sigterm_task() -> None:
     """The same with a client that was sent away with a task: it learns there how it ended."""
-    it, device = service("task", "22s", patience="1s")
-    with it:
+    with service("task", "22s", patience="1s") as (it, device):
         answer = it.client().reset(system("n1"), "ForceRestart")
         equal(answer.status, 202, "status of the restart")
         equal(it.stop(60), 0, "exit status")
@@ -85,13 +86,11 @@ def sigterm_task() -> None:
         equal(task(), "Running", "state of the task after the next start")
         until(task, "Completed", 90, "state of the task", pause=1)
         equal((it.power("n1"), moved(device)), ("On", (1, 1)), "PowerState, offs and ons")
-    device.end()
 
 
 def sigterm_queued() -> None:
     """MAAS's two commands in a row, and SIGTERM while the second one still waits: the node ends as it was asked last."""
-    it, device = service("queued", "2s")
-    with it, ThreadPoolExecutor(2) as pool:
+    with service("queued", "2s") as (it, device), ThreadPoolExecutor(2) as pool:
         off = pool.submit(it.client().reset, system("n1"), "ForceOff")
         until(lambda: device.stats()["outlets"]["1"]["sets"], 1, 20, "commands to the outlet", pause=0.05)
         on = pool.submit(lambda: quietly(it.client().reset, system("n1"), "On"))
@@ -100,13 +99,11 @@ def sigterm_queued() -> None:
         equal(off.result().status, 204, "status of ForceOff")
         equal(on.result() and on.result().status, 204, "status of On")
         equal(moved(device), (1, 1), "offs and ons")
-    device.end()
 
 
 def sighup_storm() -> None:
     """Hundreds of reloads asked for at once, while clients read: nobody notices, and SIGTERM still gets through."""
-    it, device = service("storm", "100ms", nodes=4)
-    with it:
+    with service("storm", "100ms", nodes=4) as (it, device):
         client = it.client()
         done = client.request("POST", "/redfish/v1/SessionService/Sessions",
                               {"UserName": "admin", "Password": client.password})
@@ -123,7 +120,6 @@ def sighup_storm() -> None:
         expect(logins.returncode == 0, f"endpoint show: {logins.stderr}")
         it.child.send_signal(signal.SIGHUP)
         equal(it.stop(), 0, "exit status")
-    device.end()
 
 
 def second_refused(it: Service) -> None:
@@ -170,9 +166,7 @@ def run(checks: Checks) -> None:
         for name, case in (("sigterm-waits", sigterm_waits), ("sigterm-outlasted", sigterm_outlasted),
                            ("sigterm-task", sigterm_task), ("sigterm-queued", sigterm_queued), ("sighup-storm", sighup_storm)):
             pool.submit(checks.run, f"lifecycle.{name}", case)
-        it, device = service("first", "100ms")
-        with it:
+        with service("first", "100ms") as (it, _):
             checks.run("lifecycle.second-refused", lambda: second_refused(it))
             checks.run("lifecycle.second-killed", lambda: second_killed(it))
             checks.run("lifecycle.account-list", lambda: offline_commands(it))
-        device.end()

@@ -73,6 +73,7 @@ class Service:
         self.work.mkdir(parents=True, exist_ok=True)
         self.state = state or self.work / "state"
         self.file, self.log = self.work / "rackfish.toml", LOGS / f"{name}.log"
+        self.ca = self.state / "tls" / "ca.pem"
         self.env: dict[str, str] = {}
         self.child: subprocess.Popen | None = None
         self.url = ""
@@ -150,7 +151,7 @@ class Service:
     def client(self, user: str = "admin", password: str | None = None, **more: Any) -> Client:
         """A client, the first administrator's unless told otherwise."""
         password = password or (self.state / "first-password").read_text().strip()
-        return Client(self.url, user, password, str(self.state / "tls" / "ca.pem"), **{"timeout": PATIENCE, **more})
+        return Client(self.url, user, password, str(self.ca), **{"timeout": PATIENCE, **more})
 
     def power(self, name: str) -> str | None:
         """A node's `PowerState`."""

@@ -42,6 +42,14 @@ def at_rest(checks: Checks, name: str, rack: Rack, service: Service) -> None:
         equal(totals["most_logins"], 1, "the number of logins of one BMC")
     with checks.check(f"{name}.packets"):
         # Power every 30 s, sensors and lights every 60 s: what a minute costs, from the device's side.
+        # Logins are followed by what is asked once: records, inventory, the log.
+        settled = rack.totals()["bmc_packets"]
+        for _ in range(12):
+            time.sleep(10)
+            now = rack.totals()["bmc_packets"]
+            if now - settled <= 6 * rack.totals()["bmcs"]:
+                break
+            settled = now
         first, before = rack.totals(), service.metrics()
         time.sleep(60)
         last, after = rack.totals(), service.metrics()

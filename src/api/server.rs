@@ -15,7 +15,7 @@ use std::{
 use actix_tls::accept::openssl::TlsStream;
 use actix_web::{
     App, HttpServer,
-    dev::{Extensions, ServerHandle as ActixHandle},
+    dev::{self, Extensions, ServerHandle as ActixHandle, ServiceRequest, ServiceResponse},
     rt::net::TcpStream,
     web,
 };
@@ -26,7 +26,9 @@ use super::{
     connections::{Connections, minded},
     operations,
     operations::Metrics,
-    redfish::{Redfish, Served, admit::ClientCertificate, http, resources::subscriptions::Subscriptions},
+    redfish::{
+        Redfish, Served, admit::ClientCertificate, body::Unheard, http, resources::subscriptions::Subscriptions,
+    },
     tls,
 };
 use crate::{auth::Auth, config, fleet::Fleet};
@@ -201,7 +203,7 @@ fn build(
     let mut main = HttpServer::new(move || {
         let app = App::new().wrap_fn(minded).app_data(main_face.clone()).configure(boot_hint::routes);
         let app = if shared { app.configure(operations::guarded) } else { app };
-        app.default_service(web::to(http::serve))
+        app.default_service(web::to(http::serve)).wrap_fn(no_endless_bodies)
     })
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_TIME)
@@ -225,7 +227,10 @@ fn build(
     servers.push(main.run());
     if let Some(listener) = own {
         let (face, connections) = (face.clone(), Arc::clone(connections));
-        let app = move || App::new().wrap_fn(minded).app_data(face.clone()).configure(operations::open);
+        let app = move || {
+            let app = App::new().wrap_fn(minded).app_data(face.clone()).configure(operations::open);
+            app.wrap_fn(no_endless_bodies)
+        };
         let server = HttpServer::new(app)
             .on_connect(move |io, data| connected(&connections, io, data))
             .workers(1)
@@ -237,6 +242,25 @@ fn build(
         servers.push(server.run());
     }
     Ok(servers)
+}
+
+/// Ends connections whose request's body nobody waits for.
+fn no_endless_bodies<S>(
+    mut req: ServiceRequest,
+    next: &S,
+) -> impl Future<Output = Result<ServiceResponse, actix_web::Error>> + use<S>
+where
+    S: dev::Service<ServiceRequest, Response = ServiceResponse, Error = actix_web::Error>,
+{
+    let rest = Unheard::rest_of(&mut req);
+    let answer = next.call(req);
+    async move {
+        let answer = answer.await?;
+        Ok(match rest {
+            Some(rest) => answer.map_body(|_, body| Unheard::boxed(body, rest)),
+            None => answer,
+        })
+    }
 }
 
 /// What is kept with a new connection: its watch, and the name in its client's certificate.

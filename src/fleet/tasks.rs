@@ -49,7 +49,8 @@ impl Tasks {
     /// Its operation has ended.
     pub async fn ended(&self, id: &str, error: Option<String>) {
         let Some(task) = self.all.get(id).map(|task| task.clone()) else { return };
-        self.keep(TaskView { ended: Some(clock::wall()), error, ..task }).await;
+        // By a clock that was set back it would have ended before it began.
+        self.keep(TaskView { ended: Some(clock::wall().max(task.started)), error, ..task }).await;
     }
 
     async fn keep(&self, task: TaskView) {
@@ -110,6 +111,17 @@ fn sees(who: &Actor, task: &TaskView) -> bool {
 mod tests {
     use super::*;
     use crate::store::SqliteStore;
+
+    #[tokio::test]
+    async fn nothing_ends_before_it_has_begun() {
+        let tasks = Tasks::open(crate::store::MemoryStore::new()).await.unwrap();
+        let who = Actor::internal("test");
+        tasks.begin("t", "On of n1".to_owned(), NodeId::new("n1").unwrap(), &who).await;
+        let begun = clock::wall() + time::Duration::hours(1);
+        tasks.all.get_mut("t").unwrap().started = begun;
+        tasks.ended("t", None).await;
+        assert_eq!(tasks.get(&who, "t").unwrap().ended, Some(begun));
+    }
 
     /// The files of a store that is open, as a kill would leave them, opened.
     async fn after_a_kill(dir: &std::path::Path) -> Tasks {

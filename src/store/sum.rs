@@ -22,9 +22,8 @@ fn of<const N: usize>(texts: [&str; N], number: i64) -> i64 {
         hash.update(text);
     }
     hash.update(number.to_be_bytes());
-    let digest: [u8; 32] = hash.finalize().into();
-    let [a, b, c, d, e, f, g, h, ..] = digest;
-    i64::from_be_bytes([a, b, c, d, e, f, g, h])
+    let digest = hash.finalize();
+    i64::from_be_bytes(digest.first_chunk().copied().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -323,6 +323,7 @@ pub(super) fn reason(error: &rusqlite::Error, path: &std::path::Path) -> String 
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             "; it and its folder have to be writable for the user that runs rackfish"
         }
+        Some(ErrorCode::SystemIoFailure) => "; its disk has errors or is read-only now, see the kernel's log",
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "; another program keeps it locked",
         _ => "",
     };

@@ -6,7 +6,7 @@ use std::{
         Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use actix_web::{
@@ -17,11 +17,11 @@ use actix_web::{
     },
     web,
 };
-use futures_util::StreamExt;
 
 use super::{
     Redfish,
     admit::{self, AUTH_TOKEN, ClientCertificate},
+    body,
     call::{Call, names_etag},
     descriptor::{Method, Run},
     error::Error,
@@ -32,33 +32,31 @@ use super::{
     route::Entry,
 };
 
-/// Largest body that is read: what Redfish clients send has a few hundred bytes.
-pub const MAX_BODY: usize = 1024 * 1024;
-/// A client that sends a body slower than this is cut off.
-const BODY_TIME: Duration = Duration::from_secs(20);
 /// Longest `X-Request-Id` that is taken over.
 const MAX_REQUEST_ID: usize = 64;
 
 const ODATA_VERSION: HeaderName = HeaderName::from_static("odata-version");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 
 /// What the log says about a request besides its line.
 #[derive(Default)]
 struct Seen {
     principal: Option<Arc<str>>,
+    /// The whole body was read.
+    heard: bool,
     what: RefCell<String>,
     cause: String,
 }
 
 /// The one handler of everything below `/redfish`, and of what is nowhere.
-pub async fn serve(req: HttpRequest, payload: web::Payload, face: web::Data<Redfish>) -> HttpResponse {
+pub async fn serve(req: HttpRequest, mut payload: web::Payload, face: web::Data<Redfish>) -> HttpResponse {
     let started = Instant::now();
     let request = request_id(req.headers());
     let mut seen = Seen::default();
     let found = face.router.find(req.path());
     let entry = found.as_ref().map(|(entry, _)| *entry);
-    let (reply, challenge) = match handle(&req, payload, &face, found, &request, &mut seen).await {
+    let (reply, challenge) = match handle(&req, &mut payload, &face, found, &request, &mut seen).await {
         Ok(reply) => (reply, false),
         Err(error) => {
             let challenge = error.challenge;
@@ -68,12 +66,14 @@ pub async fn serve(req: HttpRequest, payload: web::Payload, face: web::Data<Redf
     };
     log(&req, &reply, &seen, &request, started);
     face.metrics.request("redfish", reply.status, started.elapsed());
-    respond(&req, reply, entry, challenge, &request)
+    let response = respond(&req, reply, entry, challenge, &request);
+    let endless = req.headers().contains_key(header::TRANSFER_ENCODING) && !seen.heard;
+    if endless { response.map_body(|_, body| body::Unheard::boxed(body, payload.into_inner())) } else { response }
 }
 
 async fn handle(
     req: &HttpRequest,
-    payload: web::Payload,
+    payload: &mut web::Payload,
     face: &Redfish,
     found: Option<(&Entry, super::route::Params<'_>)>,
     request: &Arc<str>,
@@ -113,7 +113,8 @@ async fn handle(
     if word == "OPTIONS" {
         return Ok(Reply::done());
     }
-    let body = if reading { web::Bytes::new() } else { read_body(headers, payload).await? };
+    let body = if reading { web::Bytes::new() } else { body::read(headers, payload).await? };
+    seen.heard = !reading;
     let query = match method {
         Some(Method::Get) => Query::parse(req.query_string(), resource.queries)?,
         _ => Query::default(),
@@ -215,40 +216,6 @@ fn fetch(call: &Call<'_>, uri: &str) -> Option<Reply> {
     };
     let _inside = call.face.runtime.enter();
     run(&inner).ok().filter(|r| r.status == 200)
-}
-
-async fn read_body(headers: &HeaderMap, mut payload: web::Payload) -> Result<web::Bytes, Error> {
-    let too_large = || Error::new(413, m::PAYLOAD_TOO_LARGE.with([]).detail(format!("The limit is {MAX_BODY} bytes.")));
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|n| n > MAX_BODY) {
-        return Err(too_large());
-    }
-    let mut body = web::BytesMut::new();
-    let reading = async {
-        while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|e| Error::new(400, m::UNRECOGNIZED_BODY.with([]).detail(format!("{e}."))))?;
-            if body.len() + chunk.len() > MAX_BODY {
-                return Err(too_large());
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(())
-    };
-    match tokio::time::timeout(BODY_TIME, reading).await {
-        Ok(result) => result?,
-        Err(_) => return Err(Error::new(408, m::UNRECOGNIZED_BODY.with([]).detail("It did not arrive in time."))),
-    }
-    // sushy sends POSTs without a body and then without a type.
-    if !body.is_empty() && !is_json(headers) {
-        return Err(Error::new(415, m::HEADER_INVALID.with(["Content-Type"]).detail("It has to be application/json.")));
-    }
-    Ok(body.freeze())
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return true };
-    let kind = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case(JSON)
 }
 
 /// Refuses a GET whose `Accept` excludes what there is.

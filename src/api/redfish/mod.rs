@@ -5,6 +5,7 @@
 //! is (route, methods, privileges, schema version) stands in its [`descriptor`] and nowhere else.
 
 pub mod admit;
+pub mod body;
 pub mod call;
 pub mod descriptor;
 pub mod doc;
