@@ -65,8 +65,8 @@ def contents(package: Path) -> None:
     equal(sorted(conffiles), ["/etc/logrotate.d/rackfish", "/etc/rackfish/rackfish.toml"], "conffiles")
 
 
-# Not of Debian's archive (no bug to close, fields that cargo-deb writes); a program for debugging may be what is packed.
-SUPPRESSED = ["initial-upload-closes-no-bugs", "unknown-field", "unstripped-binary-or-object"]
+# Not of Debian's archive: no bug to close, fields that cargo-deb writes.
+SUPPRESSED = ["initial-upload-closes-no-bugs", "unknown-field"]
 
 
 def lint(package: Path) -> None:
@@ -109,8 +109,8 @@ def run(checks: Checks, machine: Throwaway, package: Path) -> None:
     with checks.check("deb-purges"):
         # Files that the package did not bring would keep the folder: they are somebody's secrets.
         machine.run("dpkg", "--purge", "rackfish")
-        machine.run("test", "-s", "/etc/rackfish/pdu01.community")
-        machine.run("rm", "/etc/rackfish/pdu01.community")
+        machine.run("test", "-s", "/etc/rackfish/secrets/pdu01.community")
+        machine.run("rm", "/etc/rackfish/secrets/pdu01.community")
         machine.run("dpkg", "--install", str(package))
         machine.run("dpkg", "--purge", "rackfish")
         left = machine.run("sh", "-c", "ls -d /var/lib/rackfish /var/log/rackfish /etc/rackfish /usr/bin/rackfish "
@@ -150,10 +150,10 @@ def runs(checks: Checks, machine: Throwaway, service: manager.Service) -> None:
         service.hears(lambda lines: "WATCHDOG=1" in lines, 5, "WATCHDOG=1", after=before)
     with checks.check("service-reloads"):
         before = len(service.heard)
-        machine.outside("/etc/rackfish/rackfish.toml.d/rack.toml").write_text(
+        machine.outside("/etc/rackfish/nodes.d/rack.toml").write_text(
             '[endpoints.pdu01]\ndriver = "snmp-pdu"\nmodel = "apc-rpdu2"\naddress = "127.9.9.9"\n'
-            'community = { file = "../pdu01.community" }\n[nodes.n1]\nfeeds = ["pdu01/1"]\n')
-        machine.outside("/etc/rackfish/pdu01.community").write_text("a-community\n")
+            'community = { file = "../secrets/pdu01.community" }\n[nodes.n1]\nfeeds = ["pdu01/1"]\n')
+        machine.outside("/etc/rackfish/secrets/pdu01.community").write_text("a-community\n")
         service.control("ExecReload")
         service.hears(lambda lines: "RELOADING=1" in lines and any(line.startswith("MONOTONIC_USEC=") for line in lines),
                       5, "RELOADING=1", after=before)
@@ -161,13 +161,13 @@ def runs(checks: Checks, machine: Throwaway, service: manager.Service) -> None:
         expect("STATUS=1 nodes, 1 endpoints" in said, f"it says {said!r}")
     with checks.check("service-reload-refused"):
         before = len(service.heard)
-        machine.outside("/etc/rackfish/rackfish.toml.d/rack.toml").write_text("[nodes.n1]\nfeeds = [\"pdu02/1\"]\n")
+        machine.outside("/etc/rackfish/nodes.d/rack.toml").write_text("[nodes.n1]\nfeeds = [\"pdu02/1\"]\n")
         said = service.control("ExecReload", status=3)
         expect("pdu02" in said, f"the reload does not say what is wrong: {said[-300:]}")
         said = service.hears(lambda lines: "READY=1" in lines, 5, "READY=1 after it", after=before)
         expect("refused" in said and "1 nodes" in said, f"it says {said!r}")
         service.control("ExecStartPre", status=3)
-        machine.outside("/etc/rackfish/rackfish.toml.d/rack.toml").unlink()
+        machine.outside("/etc/rackfish/nodes.d/rack.toml").unlink()
     with checks.check("service-logrotate"):
         # What the package's logrotate file asks for: SIGHUP, after which the entries go to a new file.
         audit = machine.outside("/var/log/rackfish/audit.jsonl")

@@ -92,7 +92,7 @@ def backups(checks: Checks) -> None:
                     equal(told["parts"][0], "rackfish.db", "first part")
                     expect("tls/ca-key.pem" in told["parts"], f"the authority's key is not in it: {told['parts']}")
                 with tarfile.open(WORK / "running-2.tar") as archive:
-                    equal(archive.getnames(), told["parts"], "names in the archive")
+                    equal([item.name for item in archive if item.isfile()], told["parts"], "names in the archive")
         finally:
             stop.set()
             writer.join()

@@ -133,7 +133,8 @@ def rack_of(checks: Checks, nodes: int, port: int) -> None:
         dead_fifth(checks, name, rack, service)
         restart(checks, name, rack, service)
         if nodes == 1_000:
-            soak.run(checks, rack, service)
+            with checks.check("soak.ran"):
+                soak.run(checks, rack, service)
     finally:
         service.end()
         rack.end()

@@ -48,7 +48,7 @@ class Sync:
             self._count(node, "unknown")
             return
         self.failures[node] = 0
-        if (power == sushy.SystemPowerState.ON) != self.truth[node]:
+        if (power == sushy.PowerState.ON) != self.truth[node]:
             self.wrong.append(f"{node} is shown {power}")
 
     def _count(self, node: str, why: str) -> None:

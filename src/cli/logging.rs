@@ -107,16 +107,15 @@ fn tame(text: &str) -> Cow<'_, str> {
     if !text.contains(char::is_control) {
         return Cow::Borrowed(text);
     }
-    text.chars()
-        .fold(String::with_capacity(text.len() + 16), |mut out, c| {
-            if c.is_control() {
-                out.extend(c.escape_default())
-            } else {
-                out.push(c)
-            }
-            out
-        })
-        .into()
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if c.is_control() {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
 }
 
 #[cfg(test)]

@@ -14,10 +14,13 @@ use super::{
 /// Bytes of a secret's file: the longest (an SSH or TLS key) fits.
 const MAX_BYTES: u64 = 64 << 10;
 
+/// A secret file's text, and whether everybody can read the file; or why it can't be had.
+type Kept = Result<(Rc<Zeroizing<String>>, bool), String>;
+
 /// Reads secrets, each file once.
 #[derive(Default)]
 pub(super) struct Secrets {
-    files: HashMap<PathBuf, Result<(Rc<Zeroizing<String>>, bool), String>>,
+    files: HashMap<PathBuf, Kept>,
 }
 
 impl Secrets {

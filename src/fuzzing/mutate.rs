@@ -1,4 +1,5 @@
 //! A small deterministic mutator: the same seed makes the same inputs on every machine.
+#![allow(clippy::indexing_slicing)]
 
 /// Values at which code tends to break.
 const EDGES: [u8; 10] = [0, 1, 0x7f, 0x80, 0x81, 0xff, b'0', b'[', b'"', b'\n'];

@@ -9,8 +9,8 @@ use crate::api::redfish::{
 
 /// Query parameters, and what they do to a resource.
 pub fn query(data: &[u8]) {
-    const BODY: &[u8] = br##"{"@odata.id": "/redfish/v1/Systems", "Members": [{"@odata.id": "/redfish/v1/Systems/a"}],
-        "Links": {"Chassis": [{"@odata.id": "/redfish/v1/Chassis/b"}]}, "Boot": {"Target": null, "List": [1, {"x": 2}]}}"##;
+    const BODY: &[u8] = br#"{"@odata.id": "/redfish/v1/Systems", "Members": [{"@odata.id": "/redfish/v1/Systems/a"}],
+        "Links": {"Chassis": [{"@odata.id": "/redfish/v1/Chassis/b"}]}, "Boot": {"Target": null, "List": [1, {"x": 2}]}}"#;
     let Ok(text) = std::str::from_utf8(data) else { return };
     for queries in [Queries::None, Queries::Single, Queries::Collection] {
         let Ok(query) = Query::parse(text, queries) else { continue };

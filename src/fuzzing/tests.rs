@@ -1,6 +1,6 @@
 //! The short form: each target's corpus, then mutations of it for a moment. `FUZZ_SECONDS` makes the moment longer,
 //! `FUZZ_SEED` makes it another one. An input that fails is written to `target/fuzz/TARGET-failed` and named.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 use std::{
     cell::RefCell,

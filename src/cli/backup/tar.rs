@@ -1,6 +1,6 @@
 //! Just enough of tar to write regular files: the ustar header of POSIX.1-2017 (pax, "ustar Interchange Format").
 //!
-//! Not here: reading (that is `tar`'s), names beyond 100 bytes, files beyond 8 GiB, links, owners.
+//! Not here: reading (that is `tar`'s), names beyond 100 bytes, files beyond 8 GiB, links, owners, folders in folders.
 
 use std::io::{self, Write};
 
@@ -29,8 +29,13 @@ impl<W: Write> Archive<W> {
     /// Begins a file of `size` bytes. `modified`: seconds since 1970.
     pub fn begin(&mut self, name: &str, size: u64, mode: u32, modified: u64) -> io::Result<()> {
         self.pad()?;
-        let header = header(name, size, mode, modified)?;
-        self.out.write_all(&header)?;
+        // A folder is nobody else's either, whatever mask the one has who unpacks it.
+        if let Some((folder, _)) = name.split_once('/')
+            && !self.names.iter().any(|known| known.split_once('/').is_some_and(|(known, _)| known == folder))
+        {
+            self.out.write_all(&header(&format!("{folder}/"), b'5', 0, 0o700, modified)?)?;
+        }
+        self.out.write_all(&header(name, b'0', size, mode, modified)?)?;
         self.missing = size;
         self.padding = usize::try_from(size % BLOCK as u64).map_or(0, |over| (BLOCK - over) % BLOCK);
         self.names.push(name.to_owned());
@@ -80,7 +85,7 @@ fn wrong(what: &str) -> io::Error {
 }
 
 /// One block. Fields are at the offsets of the standard's table; numbers are octal text.
-fn header(name: &str, size: u64, mode: u32, modified: u64) -> io::Result<[u8; BLOCK]> {
+fn header(name: &str, kind: u8, size: u64, mode: u32, modified: u64) -> io::Result<[u8; BLOCK]> {
     if name.is_empty() || name.len() > 100 || name.starts_with('/') || name.split('/').any(|part| part == "..") {
         return Err(wrong("a file's name is nothing that belongs into a backup"));
     }
@@ -101,7 +106,7 @@ fn header(name: &str, size: u64, mode: u32, modified: u64) -> io::Result<[u8; BL
     put(136, format!("{:011o}\0", modified.min(MAX_SIZE)).as_bytes());
     // The checksum is made with blanks in its own place.
     put(148, b"        ");
-    put(156, b"0");
+    put(156, &[kind]);
     put(257, b"ustar\x0000");
     let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
     for (to, from) in block.iter_mut().skip(148).zip(format!("{sum:06o}\0 ").into_bytes()) {
@@ -136,8 +141,8 @@ mod tests {
         let db = std::fs::read(dir.path().join("rackfish.db")).unwrap();
         assert_eq!((db.len(), db.first(), db.last()), (700, Some(&7), Some(&8)));
         assert_eq!(std::fs::read(dir.path().join("tls/ca.pem")).unwrap(), [9; 512]);
-        let mode = std::fs::metadata(dir.path().join("rackfish.db")).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let mode = |name| std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode("rackfish.db"), mode("tls"), mode("tls/ca.pem")), (0o600, 0o700, 0o644));
     }
 
     #[test]
