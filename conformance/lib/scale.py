@@ -104,13 +104,13 @@ class Service:
                 sums[found[1]] = sums.get(found[1], 0) + float(found[2])
         return sums
 
-    def systems(self) -> list[dict]:
-        """All Systems, in one answer."""
-        return self.client(timeout=120).read("/redfish/v1/Systems?$expand=.($levels=1)")["Members"]
-
     def known(self) -> int:
-        """How many nodes' power is known."""
-        return sum(1 for system in self.systems() if system.get("PowerState"))
+        """How many nodes' power is known. Page by page: one answer with all would be measured too."""
+        found, client = 0, self.client(timeout=120)
+        for skip in range(0, self.rack.nodes, 100):
+            page = client.read(f"/redfish/v1/Systems?$expand=.($levels=1)&$top=100&$skip={skip}")["Members"]
+            found += sum(1 for system in page if system.get("PowerState"))
+        return found
 
     def proc(self, name: str) -> str:
         """A file of the kernel about it."""

@@ -39,7 +39,6 @@ fn decide(policy: Restore, host: Option<bool>, change: Change) -> Option<(Layer,
         _ => (Layer::Effective, ResetType::On),
     };
     match (policy, change.was_on, change.is_on) {
-        (Restore::Device, ..) => None,
         (Restore::AlwaysOn, _, false) => Some((Layer::Effective, ResetType::On)),
         (Restore::LastState, true, false) => Some(start),
         (Restore::AlwaysOff, true, false) if host.is_some() => Some((Layer::Mains, ResetType::On)),

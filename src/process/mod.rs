@@ -124,8 +124,8 @@ pub async fn run(argv: &[String], environment: Environment<'_>, within: Duration
     let mut command = tokio::process::Command::new(program);
     command.env_clear();
     match environment {
-        Environment::Inherited(names) => {
-            command.envs(names.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        Environment::Inherited(variables) => {
+            command.envs(variables.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         }
         Environment::Only(variables) => {
             let path = std::env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());

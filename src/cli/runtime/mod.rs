@@ -87,6 +87,7 @@ pub fn run(plan: Plan, ready: impl AsyncFnOnce(&Running) -> Result<(), CliError>
     for warning in &loaded.warnings {
         tracing::warn!(target: "rackfish::config", "{warning}");
     }
+    protect::against_huge_pages();
     if !plan.core_dumps {
         protect::against_dumps();
     }

@@ -13,6 +13,14 @@ use nix::{
     unistd::Uid,
 };
 
+/// Thousands of small conversations spread over huge pages (2 MiB each) keep a quarter more memory resident than over
+/// small ones, and gain nothing.
+pub fn against_huge_pages() {
+    if let Err(error) = prctl::set_thp_disable(true) {
+        tracing::debug!(%error, "the kernel may use huge pages");
+    }
+}
+
 /// Sees to it. What can't be done is logged: nothing else depends on it.
 pub fn against_dumps() {
     if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {

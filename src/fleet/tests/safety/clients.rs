@@ -100,7 +100,7 @@ impl Clients {
             let (cut, lost, twice) = {
                 let mut world = world.get();
                 let dice = world.dice(&format!("client {n}"));
-                let cut = if dice.chance(25) { dice.between(0, 12_000) } else { Duration::from_secs(60) };
+                let cut = if dice.chance(25) { dice.between(0, 12_000) } else { Duration::from_mins(1) };
                 (cut, dice.chance(10), dice.chance(8))
             };
             let send = self.attempt(world, fleet, n);

@@ -71,7 +71,7 @@ impl Device {
         };
         tokio::time::sleep(trip).await;
         if matches!(fate, Fate::RequestLost) {
-            tokio::time::sleep(TIMEOUT - Duration::from_millis(2)).await;
+            tokio::time::sleep(TIMEOUT).await;
         }
         fate
     }

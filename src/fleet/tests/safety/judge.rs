@@ -146,8 +146,8 @@ fn after_off(e: &Evidence<'_>, member: &Member, requests: &[&Request], wrong: &m
         for unit in units {
             let first = switched(e.world, unit).find(|(at, on)| *on && at > acked);
             let Some((at, _)) = first else { continue };
-            let asked = requests.iter().any(|r| starts(r) && r.sent.iter().any(|s| s >= sent && *s <= at));
-            if !asked {
+            let wanted = requests.iter().any(|r| starts(r) && r.sent.iter().any(|s| s >= sent && *s <= at));
+            if !wanted {
                 wrong.push(format!(
                     "{unit} went on at {at:?}, after the off of {sent:?} that was told done at {acked:?}"
                 ));
@@ -163,7 +163,7 @@ fn off_times(e: &Evidence<'_>, member: &Member, wrong: &mut Vec<String>) {
             match (on, off_at) {
                 (false, _) => off_at = Some(at),
                 (true, Some(off)) if at < off + OFF_TIME => {
-                    wrong.push(format!("{unit} was off for {:?} only, at {at:?}", at - off));
+                    wrong.push(format!("{unit} was off for {:?} only, at {at:?}", at.saturating_sub(off)));
                 }
                 _ => {}
             }
