@@ -14,8 +14,9 @@ from lib.checks import Checks, equal, expect, log, until
 from lib.scale import Rack, Service, rack_and_service
 
 PORT = int(os.environ["CONF_PORT_BASE"])
-# Megabytes resident, all nodes read (docs/performance.md).
-BUDGETS = {1_000: 64, 10_000: 200}
+# Megabytes resident, all nodes read and listed page by page. What a service at rest may take is measured by benches/run;
+# these bounds, a little higher, find what has grown.
+BUDGETS = {1_000: 96, 10_000: 230}
 # The runtime's workers, one HTTP worker a core, the store's writer, blocking work that comes and goes.
 MOST_THREADS = 40
 # Files, listeners, the store, clients of the moment.
@@ -90,7 +91,6 @@ def dead_fifth(checks: Checks, name: str, rack: Rack, service: Service) -> None:
     with checks.check(f"{name}.dead-fifth.traffic"):
         # Breakers are open: a probe each at their cool-down of up to 50 s, a login of a few packets.
         before = rack.totals()["bmc_packets"]
-        time.sleep(30)
         probes = service.metrics()["rackfish_exchange_failures_total"]
         time.sleep(30)
         again = service.metrics()["rackfish_exchange_failures_total"] - probes
