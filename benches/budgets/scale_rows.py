@@ -148,12 +148,13 @@ def ten_thousand(_: Path) -> Iterator[Row]:
 
 def reads(_: Path) -> Iterator[Row]:
     """As many polls as one core makes: the service is bound to one, its rack to the other."""
-    for name, driver, keep, goal in (("IPMI", "ipmi", 1, 5_000), ("SNMP", "snmp-pdu", 2, 10_000)):
+    # PDUs are asked for all outlets at once: no rack here has enough of them to keep a core busy.
+    for name, driver, goal in (("IPMI", "ipmi", 5_000),):
         rack, service = rack_and_service(f"reads-{driver}", 3_000, ports.free_row())
         try:
             text = rack.config.read_text()
             slow = 'poll_sensors = "1h"\npoll = "1h"'
-            fast = 'poll_sensors = "1h"\npoll = "20ms"\ncredentials_retry = "1h"'
+            fast = 'poll_sensors = "1h"\npoll = "100ms"\ncredentials_retry = "1h"'
             for which in ("ipmi", "snmp-pdu"):
                 text = text.replace(f'driver = "{which}"', f'driver = "{which}"\n{fast if which == driver else slow}')
             rack.config.write_text(text)
@@ -189,11 +190,13 @@ def commands(_: Path) -> Iterator[Row]:
         until(service.known, 72, 60, "nodes known", pause=0.5)
         time.sleep(61)  # in its first minute a service says things twice
         for name, node in (("IPMI", rack.names(1)[0]), ("SNMP", rack.names(2)[0])):
-            kept, times = Kept(service.client()), []
-            for number in range(24):
+            times = []
+            for number in range(24 if name == "IPMI" else 8):
                 kind = "ForceOff" if number % 2 else "On"
                 if kind == "On" and name == "SNMP":
                     time.sleep(5.5)  # the off-time is not ours to save
+                kept = Kept(service.client())
+                kept.ask("GET", "/redfish/v1/")
                 _, took, status = kept.ask("POST", f"{system(node)}/Actions/ComputerSystem.Reset", {"ResetType": kind})
                 if status in (200, 204) and kind == "ForceOff":
                     times.append(took * 1000)
