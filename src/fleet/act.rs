@@ -211,7 +211,11 @@ async fn power_of_unit(
             PowerAct::Cycle { .. } => ResetType::PowerCycle,
             PowerAct::Nmi => ResetType::Nmi,
         };
-        return reset::run(fleet, who, entry, Layer::Unit(unit.clone()), kind).await;
+        // Its only supply is the node itself: the same request through another face is the same operation.
+        let config = entry.config.load_full();
+        let alone = config.host.is_none() && config.feeds.len() == 1;
+        let layer = if alone { Layer::Effective } else { Layer::Unit(unit.clone()) };
+        return reset::run(fleet, who, entry, layer, kind).await;
     }
     for entry in &entries {
         if act == PowerAct::Off {

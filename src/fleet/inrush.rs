@@ -122,11 +122,6 @@ impl Inrush {
         drop(all);
         Ok(Place { all: self.clone(), scopes, at, used: false })
     }
-
-    /// When the next place is free, without taking it.
-    pub fn next(&self, scopes: &Scopes, now: Instant) -> Instant {
-        first_free(&self.lock(), scopes, now)
-    }
 }
 
 /// The earliest moment that lies an interval from every place taken, in every scope. Each pass moves behind a place
@@ -164,7 +159,6 @@ mod tests {
         let waits: Vec<_> = places.iter().map(|p| p.as_ref().unwrap().at - now).collect();
         assert_eq!(waits, [0, 1, 2, 3].map(|n| n * SECOND));
         assert_eq!(inrush.take(vec![pdu("a")], now, 3 * SECOND).unwrap_err(), TooLate(4 * SECOND));
-        assert_eq!(inrush.next(&vec![pdu("a")], now), now + 4 * SECOND);
     }
 
     #[test]

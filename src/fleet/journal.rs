@@ -93,6 +93,15 @@ impl How {
         }
     }
 
+    /// What its task says, when the process that did it ended before it could.
+    pub fn trouble(&self) -> Option<String> {
+        match self {
+            Self::Well => None,
+            Self::Unknown { endpoint, text } => Some(format!("outcome unknown at {endpoint}: {text}")),
+            Self::Failed => Some("it failed right before a restart of rackfish; its log says why".to_owned()),
+        }
+    }
+
     /// What an equal request is told that comes a moment later; `None`: it is a new one.
     pub fn remembered(self) -> Option<Result<(), OpError>> {
         match self {
@@ -157,7 +166,7 @@ impl Journal<'_> {
         }
         page.entry = Some(entry.clone());
         if std::mem::take(&mut page.waits) {
-            self.remove_waiting(&entry.id, Safety::Behind).await?;
+            self.remove_waiting(&entry.id).await?;
         }
         Ok(())
     }
@@ -220,7 +229,7 @@ impl Journal<'_> {
             }
         }
         if std::mem::take(&mut page.waits) {
-            self.remove_waiting(&self.op.id, Safety::PowerLoss).await?;
+            self.remove_waiting(&self.op.id).await?;
         }
         Ok(())
     }
@@ -231,8 +240,9 @@ impl Journal<'_> {
         crate::store::write(self.store, kind, self.node.as_str(), Expect::Any, entry, safety).await.map(|_| ())
     }
 
-    async fn remove_waiting(&self, id: &str, safety: Safety) -> Result<(), StoreError> {
-        self.store.delete(Kind::Operation, &waiting_key(self.node, id), Expect::Any, safety).await
+    /// Not behind: one that was quick would be found waiting by the next process, and done again.
+    async fn remove_waiting(&self, id: &str) -> Result<(), StoreError> {
+        self.store.delete(Kind::Operation, &waiting_key(self.node, id), Expect::Any, Safety::PowerLoss).await
     }
 }
 
@@ -272,21 +282,13 @@ pub async fn forget(store: &dyn Store, node: &NodeId, waiting: Option<&str>) -> 
 }
 
 impl Layer {
-    /// For people.
-    pub fn as_str(&self) -> &'static str {
+    /// The word in journal and audit trail.
+    pub fn to_word(&self) -> String {
         match self {
-            Self::Effective => "effective",
-            Self::Host => "host",
-            Self::Mains => "mains",
-            Self::Unit(_) => "unit",
-        }
-    }
-
-    /// The word in the journal.
-    fn to_word(&self) -> String {
-        match self {
+            Self::Effective => "effective".to_owned(),
+            Self::Host => "host".to_owned(),
+            Self::Mains => "mains".to_owned(),
             Self::Unit(unit) => format!("unit:{unit}"),
-            other => other.as_str().to_owned(),
         }
     }
 

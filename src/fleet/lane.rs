@@ -1,6 +1,6 @@
 //! One lane a node: its operations run one after the other, in the order of arrival.
 //!
-//! * `ForceOff` from anyone ends whatever else waits or runs (a start, a shutdown that a machine ignores), and goes
+//! * `ForceOff` of a node from anyone ends whatever else waits or runs (a start, a shutdown that a machine ignores), and goes
 //!   first.
 //! * An equal reset (same principal, node and type) joins the one that waits or runs, and is answered from memory for
 //!   a while after it ended well. Any different command in between clears that memory.
@@ -78,6 +78,17 @@ impl Operation {
         self.reset == other.reset && self.layer == other.layer && self.actor.principal == other.actor.principal
     }
 
+    /// Of one of the node's supplies, beside which there are others.
+    fn is_partial(&self) -> bool {
+        matches!(self.layer, Layer::Unit(_))
+    }
+
+    /// Whether a ForceOff makes an end of another operation. That of one supply leaves what is done to the whole node
+    /// alone, and comes after it.
+    fn ends(&self, other: &Self) -> bool {
+        !self.is_partial() || self.layer == other.layer
+    }
+
     /// Whether what it starts from was changed since it began.
     pub fn is_outdated(&self) -> bool {
         self.outdated.load(Ordering::Relaxed)
@@ -152,7 +163,7 @@ impl Lane {
             return Admission::Joined(Arc::clone(last));
         }
         if new.reset == ResetType::ForceOff {
-            for other in there().filter(|op| op.reset != ResetType::ForceOff) {
+            for other in there().filter(|op| op.reset != ResetType::ForceOff && new.ends(op)) {
                 other.cancel.cancel();
             }
         } else if let Some(other) =
@@ -163,7 +174,7 @@ impl Lane {
             return Admission::Full;
         }
         self.last = None;
-        if new.reset == ResetType::ForceOff {
+        if new.reset == ResetType::ForceOff && !new.is_partial() {
             self.waiting.push_front(Arc::clone(&new));
         } else {
             self.waiting.push_back(Arc::clone(&new));
@@ -335,6 +346,27 @@ mod tests {
         assert!(on.cancel.is_cancelled() && !off.cancel.is_cancelled());
         lane.ended(&Ok(()), now);
         assert_eq!(lane.next().unwrap().reset, ResetType::ForceOff, "ForceOff goes first");
+    }
+
+    #[test]
+    fn off_of_one_supply_does_not_cut_a_restart_of_the_node_in_half() {
+        let (mut lane, now) = (Lane::default(), Instant::now());
+        let one_feed = |reset| {
+            let actor = Actor { principal: Arc::from("lab"), ..Actor::internal("test") };
+            let layer = Layer::Unit("pdu/1".parse().unwrap());
+            Operation::new(format!("{reset}"), reset, layer, actor, OffsetDateTime::UNIX_EPOCH)
+        };
+        let restart = op(ResetType::ForceRestart, "ironic");
+        lane.submit(Arc::clone(&restart), now, WINDOW);
+        lane.next().unwrap();
+        let on = one_feed(ResetType::On);
+        lane.submit(Arc::clone(&on), now, WINDOW);
+        lane.submit(one_feed(ResetType::ForceOff), now, WINDOW);
+        assert!(!restart.cancel.is_cancelled() && on.cancel.is_cancelled());
+        lane.submit(op(ResetType::ForceOff, "ironic"), now, WINDOW);
+        assert!(restart.cancel.is_cancelled());
+        lane.ended(&Ok(()), now);
+        assert_eq!(lane.next().unwrap().layer, Layer::Effective, "that of the whole node goes first");
     }
 
     #[test]

@@ -23,10 +23,14 @@ use crate::{
 pub async fn run(fleet: &Arc<Inner>) -> Result<(), StoreError> {
     let left = Left::read(&*fleet.store).await?;
     let mut going_on = Vec::new();
+    let open = fleet.tasks.open_ids();
     for (node, entry) in left.begun {
         let Some(found) = known(fleet, &node, &entry, None).await? else { continue };
         if let Some(end) = entry.ended.clone() {
             // Its client may send it again, because the answer was lost with the process that did it.
+            if open.contains(&entry.id) {
+                fleet.tasks.ended(&entry.id, end.how.trouble()).await;
+            }
             let ago = Duration::try_from(clock::wall() - end.at).unwrap_or_default();
             if let (Some(op), Some(at), false) = (operation(&entry), clock::now().checked_sub(ago), entry.outdated) {
                 found.lane().remember(op, end.how, at);

@@ -100,7 +100,9 @@ async fn wait(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, op: &Arc<Operation>) -
     }
     // From now on the client counts on us, not on itself.
     let journal = journal::Journal { store: &*fleet.store, node: &entry.id, op };
-    journal.promise().await.map_err(|error| OpError::Store(error.to_string()))?;
+    journal.promise().await.map_err(|error| {
+        OpError::Store(format!("{error}; {} of {} goes on all the same, as long as rackfish runs", op.reset, entry.id))
+    })?;
     fleet.tasks.begin(&op.id, format!("{} of {}", op.reset, entry.id), entry.id.clone(), &op.actor).await;
     // It may have ended in this very moment.
     let ended = op.ending.borrow().clone();
@@ -163,7 +165,7 @@ async fn finish(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, op: &Arc<Operation>,
         target: "audit",
         node = %entry.id,
         op = %op.reset,
-        layer = op.layer.as_str(),
+        layer = op.layer.to_word(),
         principal = %op.actor.principal,
         face = ?op.actor.face,
         request = %op.actor.request,

@@ -2,9 +2,11 @@
 //!
 //! A PDU has lost its mains when it says itself that it started anew since we last knew it, and at least one outlet is
 //! not as it was. A PDU that was merely out of reach proves nothing: whoever switched an outlet by hand meanwhile
-//! wins. Starts go one after the other, as the in-rush budget has room for them beside those that clients ask for.
+//! wins. Starts go a few at a time, as the in-rush budget has room for them beside those that clients ask for.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures_util::StreamExt as _;
 
 use super::{
     clock,
@@ -20,6 +22,9 @@ use crate::{
 
 /// A budget that is crowded, or a node that is busy, is asked again after at least that long.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// Nodes of one endpoint that are being started at once: its relays are slow, and others want to use it as well.
+const AT_A_TIME: usize = 8;
 
 /// So often; then the node is left as it is, with an event. At ten seconds each that is hours.
 const TRIES: u32 = 1_000;
@@ -98,22 +103,10 @@ fn host_was_on(fleet: &Inner, config: &config::Node) -> Option<bool> {
     Some(known.is_some_and(PowerState::is_on))
 }
 
-/// Starts nodes in turn; each is begun when its place in the budget has come, and none waits for another's relay.
+/// Starts the nodes of one endpoint, a few at a time.
 async fn start_all(fleet: &Arc<Inner>, nodes: Vec<(Arc<NodeEntry>, Layer)>) {
-    for (entry, layer) in nodes {
-        let scopes = fleet.start_scopes(Some(&entry.config.load()), None);
-        let at = fleet.inrush.next(&scopes, clock::now());
-        tokio::select! {
-            biased;
-            () = fleet.stopping.cancelled() => return,
-            () = clock::sleep_until(at) => {}
-        }
-        let fleet_ = Arc::clone(fleet);
-        let job = async move { one(&fleet_, &entry, layer, ResetType::On).await };
-        fleet.running.spawn_on(job, &fleet.runtime);
-        // Its place is taken before the next one looks for one.
-        tokio::task::yield_now().await;
-    }
+    let job = |(entry, layer)| async move { one(fleet, &entry, layer, ResetType::On).await };
+    futures_util::stream::iter(nodes).for_each_concurrent(AT_A_TIME, job).await;
 }
 
 async fn one(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, layer: Layer, kind: ResetType) {

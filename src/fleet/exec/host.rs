@@ -43,7 +43,6 @@ impl Run {
         if may_be_off && matches!(self.look(&host).await, Ok(false)) {
             return Ok(());
         }
-        self.has_cut = true;
         self.switch(&host, false, Step::HostOff.as_str()).await
     }
 
@@ -85,7 +84,6 @@ impl Run {
         if self.recovering && matches!(self.look(&host).await, Ok(false)) {
             return Ok(());
         }
-        self.has_cut = true;
         match self.once(&host, &worker, PowerAct::Soft, Step::SoftOff).await {
             Err(OpError::Uncertain { .. }) => self.once(&host, &worker, PowerAct::Soft, Step::SoftOff).await?,
             result => result?,

@@ -51,8 +51,6 @@ pub struct Run {
     pub(super) supplied_now: bool,
     /// A start was sent to a device.
     pub(super) start_sent: bool,
-    /// This operation has switched something off: it must not end there if it is to end on.
-    pub(super) has_cut: bool,
     /// The place of its start in the in-rush budget, until the start is made.
     pub(super) place: Option<Place>,
     /// Until then it does not give up a start that it owes.
@@ -90,7 +88,6 @@ impl Run {
             parts,
             supplied_now: false,
             start_sent: false,
-            has_cut: false,
             place: None,
             until: clock::now(),
             recovering: false,
@@ -104,7 +101,7 @@ impl Run {
                 let budget = self.budget(&steps);
                 self.until = clock::now() + budget;
                 // Before anything is done: what can't be started in time is not switched off either.
-                match self.take_place(&steps) {
+                match self.take_place(&steps, self.fleet.config().patience.action) {
                     Ok(()) => self.go(journal::Entry::of(&self.op, steps, budget)).await,
                     Err(error) => Err(error),
                 }
@@ -128,18 +125,22 @@ impl Run {
         self.recovering = true;
         let done = entry.steps.get(..=entry.at).unwrap_or_default();
         self.supplied_now = done.contains(&Step::SupplyOn);
-        self.has_cut = done.iter().any(|s| matches!(s, Step::SupplyOff | Step::HostOff | Step::SoftOff));
         self.until = clock::now() + self.budget(&entry.steps);
-        let result = self.go(entry).await;
+        // Its start counts as well, and is not given up because many others were cut with it.
+        let result = match self.take_place(entry.steps.get(entry.at..).unwrap_or_default(), Duration::MAX) {
+            Ok(()) => self.go(entry).await,
+            Err(error) => Err(error),
+        };
         self.conclude(result).await
     }
 
     /// A start has its place in the in-rush budget, or is refused.
-    fn take_place(&mut self, steps: &[Step]) -> Result<(), OpError> {
-        let starts = [Step::Started, Step::HostOn, Step::HostReset, Step::HostCycle];
+    fn take_place(&mut self, steps: &[Step], most: Duration) -> Result<(), OpError> {
+        let starts = [Step::SupplyOn, Step::HostOn, Step::HostReset, Step::HostCycle];
+        let steps = if steps == [Step::SupplyOn] { &[] } else { steps }; // on already: a second feed
         if steps.iter().any(|step| starts.contains(step)) {
             let scopes = self.fleet.start_scopes(Some(&*self.config), None);
-            self.place = Some(self.fleet.place(scopes, self.fleet.config().patience.action)?);
+            self.place = Some(self.fleet.place(scopes, most)?);
         }
         Ok(())
     }
@@ -305,7 +306,7 @@ impl Run {
             }
             self.op.at(step.as_str());
             crash::point(step.as_str(), "intent");
-            result = self.step(step).await;
+            result = self.step(step, self.op.reset.may_start() && Self::cut_before(&entry)).await;
             self.recovering = false;
             crash::point(step.as_str(), "done");
             if let Err(error) = &mut result {
@@ -328,8 +329,8 @@ impl Run {
         result
     }
 
-    /// Whether a start that we owe, because we have switched off, is tried again: an endpoint that is away for a
-    /// moment must not leave a machine off that was running.
+    /// Whether a start that is owed is tried again: an endpoint that is away for a moment must not leave a machine off
+    /// that was running.
     fn insists(&self, step: Step, error: &OpError) -> bool {
         let starts = matches!(step, Step::SupplyOn | Step::Controller | Step::Boot | Step::HostOn);
         let passing = match error {
@@ -338,7 +339,7 @@ impl Run {
             _ => false,
         };
         let here = !self.fleet.stopping.is_cancelled() && clock::now() < self.until;
-        self.has_cut && starts && passing && here
+        starts && passing && here
     }
 
     /// Whether a step before the present one has taken the node's power.
@@ -347,10 +348,11 @@ impl Run {
         entry.steps.iter().take(entry.at).any(cuts)
     }
 
-    async fn step(&mut self, step: Step) -> Result<(), OpError> {
+    /// `owed`: the node is off because of this operation, and has to be on at its end.
+    async fn step(&mut self, step: Step, owed: bool) -> Result<(), OpError> {
         loop {
             match self.try_step(step).await {
-                Err(error) if self.insists(step, &error) => {
+                Err(error) if owed && self.insists(step, &error) => {
                     tracing::warn!(node = %self.node.id, step = step.as_str(), %error, "the node is off: trying again");
                     self.pause_until(clock::now() + INSIST_EVERY).await?;
                 }

@@ -23,7 +23,6 @@ impl Run {
                 part.switch(&feed.unit, false, Step::SupplyOff.as_str()).await
             });
         }
-        self.has_cut = true;
         let results = futures_util::future::join_all(jobs).await;
         results.into_iter().collect()
     }

@@ -147,3 +147,90 @@ async fn a_shutdown_cut_before_it_was_asked_for_is_asked_for() {
     rig.idle("n1").await;
     assert_eq!(bmc.relay("host"), (1, 1, true));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_promised_while_it_waited_is_done_by_the_next_process() {
+    let pdu = Device::pdu("pdu", 1);
+    pdu.set("1", true);
+    pdu.state().delay = Duration::from_secs(9);
+    let n1 = node("n1", None, &["pdu/1"]);
+    let mut patient = config(&[&pdu], vec![n1]);
+    patient.patience.action = Duration::from_secs(2);
+    let rig = Rig::new(patient.clone()).await;
+    let (off, on) = tokio::join!(rig.reset("n1", ResetType::ForceOff), rig.reset("n1", ResetType::On));
+    assert!(matches!((&off, &on), (Ok(Outcome::Running { .. }), Ok(Outcome::Running { .. }))), "{off:?} {on:?}");
+    let waiting = |key: &String| key.contains('/');
+    let left = store::read_all::<Entry>(&*rig.store, Kind::Operation).await.unwrap();
+    assert_eq!(left.iter().filter(|(key, ..)| waiting(key)).count(), 1, "the On waits: {left:?}");
+    // It dies here: the first process is left alone, with devices that no longer hear it.
+    let copy = MemoryStore::new();
+    for kind in [Kind::Operation, Kind::Task] {
+        for (key, doc) in store::Store::list(&*rig.store, kind).await.unwrap() {
+            store::Store::put(&*copy, kind, &key, Expect::Any, doc.body, Safety::PowerLoss).await.unwrap();
+        }
+    }
+    rig.fleet.inner.workers.clear();
+    let again = Rig::on(patient, copy).await;
+    again.idle("n1").await;
+    seconds(60).await;
+    assert!(pdu.relay("1").2, "{:?}", pdu.relay("1"));
+    let tasks = again.fleet.tasks(&again.who);
+    assert!(tasks.len() == 2 && tasks.iter().all(|task| task.ended.is_some() && task.error.is_none()), "{tasks:?}");
+    let left = store::read_all::<Entry>(&*again.store, Kind::Operation).await.unwrap();
+    assert!(!left.iter().any(|(key, ..)| waiting(key)), "it waits no longer: {left:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_task_of_an_operation_that_had_just_ended_tells_its_end() {
+    use crate::fleet::{
+        journal::{End, How},
+        view::TaskView,
+    };
+    let pdu = Device::pdu("pdu", 1);
+    pdu.set("1", true);
+    let store = MemoryStore::new();
+    cut(&store, ResetType::ForceRestart, &RESTART, 3, false).await;
+    let (revision, entry) = store::read::<Entry>(&*store, Kind::Operation, "n1").await.unwrap().unwrap();
+    let ended = Entry { ended: Some(End { at: clock::wall(), how: How::Well }), ..entry };
+    let expect = Expect::Revision(revision);
+    store::write(&*store, Kind::Operation, "n1", expect, &ended, Safety::PowerLoss).await.unwrap();
+    let task = TaskView {
+        id: "op-1".to_owned(),
+        name: "ForceRestart of n1".to_owned(),
+        principal: "ironic".to_owned(),
+        node: Some(NodeId::new("n1").unwrap()),
+        started: clock::wall(),
+        ended: None,
+        error: None,
+    };
+    store::write(&*store, Kind::Task, "op-1", Expect::Any, &task, Safety::PowerLoss).await.unwrap();
+    let mut rig = Rig::on(config(&[&pdu], vec![node("n1", None, &["pdu/1"])]), store).await;
+    let told = rig.fleet.task(&rig.who, "op-1").unwrap();
+    assert!(told.ended.is_some() && told.error.is_none(), "{told:?}");
+    // Sent again because the answer was lost with the process: nothing is switched.
+    rig.who.principal = Arc::from("ironic");
+    rig.reset("n1", ResetType::ForceRestart).await.unwrap();
+    assert_eq!(pdu.relay("1"), (0, 0, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn starts_that_a_crash_has_cut_keep_to_the_budget() {
+    let pdu = Device::pdu("pdu", 20);
+    let store = MemoryStore::new();
+    for n in 1..=20 {
+        cut(&store, ResetType::ForceRestart, &RESTART, 2, false).await;
+        let (_, entry) = store::read::<Entry>(&*store, Kind::Operation, "n1").await.unwrap().unwrap();
+        let entry = Entry { id: format!("op-{n}"), ..entry };
+        store::write(&*store, Kind::Operation, &format!("m{n}"), Expect::Any, &entry, Safety::PowerLoss).await.unwrap();
+    }
+    let nodes = (1..=20).map(|n| node(&format!("m{n}"), None, &[&format!("pdu/{n}")])).collect();
+    let mut config = config(&[&pdu], nodes);
+    config.inrush.starts_per_second = Some(0.5);
+    let _rig = Rig::on(config, store).await;
+    let on = || (1..=20).filter(|n| pdu.relay(&n.to_string()).2).count();
+    // Each waits for its relay first, which may be on its way, and then for its off-time.
+    seconds(30).await;
+    assert!((1..=11).contains(&on()), "{} of 20 after 30 s", on());
+    seconds(60).await;
+    assert_eq!(on(), 20, "and none is given up");
+}

@@ -187,7 +187,7 @@ impl Worker {
             };
             old
         });
-        self.restart_suspected |= changed_alone && self.up_since.is_some() && self.restarted.is_none();
+        self.restart_suspected |= changed_alone && self.driver.up().is_some() && self.restarted.is_none();
         self.looks.saw(unit, began, state);
         let old = old.filter(|o| o.origin == Origin::Read).map(|o| o.value);
         if old != Some(state) {
