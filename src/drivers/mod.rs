@@ -9,6 +9,7 @@
 pub mod exec;
 pub mod ipmi;
 mod keys;
+pub mod redfish;
 pub mod snmp_pdu;
 
 use std::{any::Any, fmt, sync::Arc, time::Duration};
@@ -134,7 +135,7 @@ pub struct DriverKind {
 }
 
 /// All drivers. A new one is one line here.
-pub static DRIVERS: &[&DriverKind] = &[&exec::KIND, &ipmi::KIND, &snmp_pdu::KIND];
+pub static DRIVERS: &[&DriverKind] = &[&exec::KIND, &ipmi::KIND, &redfish::KIND, &snmp_pdu::KIND];
 
 impl DriverKind {
     /// Whether the value of that (dotted) key is a secret.
