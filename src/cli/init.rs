@@ -46,6 +46,8 @@ enum Device {
     Pdu(PduArgs),
     /// A BMC that speaks IPMI
     Bmc(BmcArgs),
+    /// A BMC that speaks Redfish
+    Redfish(RedfishArgs),
 }
 
 #[derive(Debug, Args)]
@@ -108,6 +110,36 @@ struct BmcArgs {
     password_file: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+struct RedfishArgs {
+    /// IP address or host name, with :PORT if it is not 443; or https://...
+    address: String,
+    /// Name of the endpoint; made from the address if absent
+    #[arg(long)]
+    name: Option<String>,
+    /// Name of the node; made from the endpoint's if absent
+    #[arg(long)]
+    node: Option<String>,
+    /// User name
+    #[arg(long, short)]
+    user: String,
+    /// File with the password; it is asked for if absent
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Id of the System, if it has several
+    #[arg(long, value_name = "ID")]
+    system: Option<String>,
+    /// PEM file with the certificate's CA, or with the certificate itself; the system's CAs if absent
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["fingerprint", "insecure_no_verify"])]
+    ca_file: Option<PathBuf>,
+    /// SHA-256 of its own, self-signed certificate
+    #[arg(long, value_name = "HEX", conflicts_with = "insecure_no_verify")]
+    fingerprint: Option<String>,
+    /// Take any certificate, and http:// too: whoever answers gets the password
+    #[arg(long)]
+    insecure_no_verify: bool,
+}
+
 /// What is known before the device was asked.
 struct Draft {
     kind: &'static DriverKind,
@@ -131,6 +163,7 @@ pub(super) fn run(args: &InitArgs) -> Result<(), CliError> {
     let draft = match &args.device {
         Device::Pdu(pdu) => pdu_draft(pdu)?,
         Device::Bmc(bmc) => bmc_draft(bmc)?,
+        Device::Redfish(bmc) => redfish_draft(bmc)?,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let found = runtime.block_on(ask(&draft))?;
@@ -213,6 +246,34 @@ fn bmc_draft(args: &BmcArgs) -> Result<Draft, CliError> {
     Ok(Draft {
         kind: kind("ipmi")?,
         name: endpoint_name(args.name.as_ref(), "bmc", &args.address)?,
+        node: args.node.clone(),
+        keys,
+        secrets: vec![("password".to_owned(), secret)],
+        models: Vec::new(),
+    })
+}
+
+fn redfish_draft(args: &RedfishArgs) -> Result<Draft, CliError> {
+    let secret = match &args.password_file {
+        Some(file) => password::read(file)?,
+        None => password::prompt(&format!("Password of {} at {}: ", args.user, args.address))?,
+    };
+    let text = |key: &str, value: &str| (key.to_owned(), toml::Value::String(value.to_owned()));
+    let mut keys = vec![text("address", &args.address), text("username", &args.user)];
+    keys.extend(args.system.as_deref().map(|id| text("system", id)));
+    keys.extend(args.fingerprint.as_deref().map(|hex| text("fingerprint", hex)));
+    if let Some(file) = &args.ca_file {
+        // The file that names it will lie in another folder.
+        let whole = file.canonicalize().map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
+        keys.push(text("ca_file", &whole.display().to_string()));
+    }
+    if args.insecure_no_verify {
+        keys.push(("insecure_no_verify".to_owned(), toml::Value::Boolean(true)));
+    }
+    let host = args.address.split_once("://").map_or(args.address.as_str(), |(_, host)| host);
+    Ok(Draft {
+        kind: kind("redfish")?,
+        name: endpoint_name(args.name.as_ref(), "bmc", host)?,
         node: args.node.clone(),
         keys,
         secrets: vec![("password".to_owned(), secret)],

@@ -7,6 +7,7 @@
 //!
 //! Not part of the library's interface: hidden from the documentation, and only the binary's linker sees it unused.
 
+mod bmc;
 mod ipmi;
 mod snmp;
 
@@ -39,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     ("snmp_message", snmp::message),
     ("snmp_v3", snmp::v3),
     ("oid", snmp::oid),
+    ("redfish_answer", bmc::answer),
     #[cfg(feature = "runtime")]
     ("snmp_answer", snmp::answer),
     #[cfg(feature = "runtime")]

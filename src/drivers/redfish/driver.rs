@@ -30,14 +30,8 @@ const MANAGER: u64 = 1;
 const CHASSIS: u64 = 2;
 
 /// Power acts, each with what it is called in capabilities.
-const POWER: [PowerAct; 6] = [
-    PowerAct::On,
-    PowerAct::Off,
-    PowerAct::Soft,
-    PowerAct::Reset,
-    PowerAct::Cycle { off: None },
-    PowerAct::Nmi,
-];
+const POWER: [PowerAct; 6] =
+    [PowerAct::On, PowerAct::Off, PowerAct::Soft, PowerAct::Reset, PowerAct::Cycle { off: None }, PowerAct::Nmi];
 
 /// What a BMC can presumably do, before it was asked.
 pub(super) fn presumed_caps() -> Caps {
@@ -105,7 +99,7 @@ impl RedfishDriver {
             known => {
                 let found = site::find(&mut self.session, self.settings.system.as_deref(), known.as_ref()).await;
                 self.known = known;
-                let found = found?;
+                let found = found.map_err(unusable)?;
                 self.sure = true;
                 self.walk.forget();
                 found
@@ -232,6 +226,17 @@ impl RedfishDriver {
             Act::ClearLog => self.clear_log().await,
             Act::Limit(_) | Act::Fan(_) | Act::Raw(_) => Err(Fault::Unsupported(format!("{:?} of a BMC", act.kind()))),
         }
+    }
+}
+
+/// A BMC that can't be used as it is configured is as good as out of reach: that is what people have to see.
+fn unusable(fault: Fault) -> Fault {
+    match fault {
+        fault @ Fault::Busy { .. } => fault,
+        fault if fault.blames_endpoint() => fault,
+        Fault::Refused(why) => Fault::Unreachable(why.to_string()),
+        Fault::NoSuchUnit(why) | Fault::Unsupported(why) => Fault::Unreachable(why),
+        other => Fault::Unreachable(other.to_string()),
     }
 }
 

@@ -96,9 +96,7 @@ impl Http {
                 Chain::System => builder,
                 Chain::Only(roots) => builder.tls_certs_only(roots.clone()),
                 // The one certificate that is trusted is known by itself, not by a name that it carries.
-                Chain::Itself(own) => {
-                    builder.tls_certs_only([own.clone()]).tls_danger_accept_invalid_hostnames(true)
-                }
+                Chain::Itself(own) => builder.tls_certs_only([own.clone()]).tls_danger_accept_invalid_hostnames(true),
                 Chain::Any => builder.tls_danger_accept_invalid_certs(true),
             };
             builder.build().map_err(|error| Failure::NotSent(causes(&error)))
@@ -197,7 +195,9 @@ async fn read(mut response: Response) -> Tried<Answer> {
             Ok(Some(piece)) if text.len() + piece.len() <= MAX_BODY => text.extend_from_slice(&piece),
             Ok(Some(_)) => return Err(Failure::Garbage(format!("the answer is larger than {} MiB", MAX_BODY >> 20))),
             Ok(None) => break,
-            Err(error) => return Err(Failure::Silence(format!("the answer broke off: {}", causes(&error.without_url())))),
+            Err(error) => {
+                return Err(Failure::Silence(format!("the answer broke off: {}", causes(&error.without_url()))));
+            }
         }
     }
     let parsed = serde_json::from_slice(text.trim_ascii());

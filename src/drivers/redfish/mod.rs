@@ -26,6 +26,10 @@ mod site;
 mod trust;
 mod write;
 
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
 
 use std::{any::Any, sync::Arc, time::Duration};
 

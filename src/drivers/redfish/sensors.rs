@@ -93,7 +93,9 @@ impl RedfishDriver {
                 0
             }
         };
-        let Some(step) = self.walk.steps.get(index).cloned() else { return Ok((Some(Fact::Sensors(Vec::new())), None)) };
+        let Some(step) = self.walk.steps.get(index).cloned() else {
+            return Ok((Some(Fact::Sensors(Vec::new())), None));
+        };
         let readings = self.take(step).await?;
         let next = index + 1;
         if next < self.walk.steps.len() {
@@ -153,7 +155,8 @@ impl RedfishDriver {
                 None => steps.extend(Path::in_link(member).map(|path| Step::Sensor(path, mark.to_owned()))),
             }
         }
-        let next = Path::at(body, "Members@odata.nextLink").map(|path| Step::Sensors(path, mark.to_owned(), Vec::new()));
+        let next =
+            Path::at(body, "Members@odata.nextLink").map(|path| Step::Sensors(path, mark.to_owned(), Vec::new()));
         let next = next.filter(|next| !self.walk.steps.contains(next));
         match (readings.is_empty() && steps.is_empty(), path.parts().1) {
             (true, Some(EXPAND)) if instead.is_empty() => {

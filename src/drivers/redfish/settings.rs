@@ -209,7 +209,10 @@ fn trust(keys: &mut Keys<'_>) -> Option<Trust> {
         }
         (_, Some(Some(pin))) => Some(Trust::Pinned(pin)),
         (_, Some(None)) => {
-            keys.wrong("fingerprint", "is 64 hex digits, with or without colons: `openssl x509 -noout -sha256 -fingerprint`");
+            keys.wrong(
+                "fingerprint",
+                "is 64 hex digits, with or without colons: `openssl x509 -noout -sha256 -fingerprint`",
+            );
             None
         }
         _ if any => Some(Trust::Any),

@@ -59,7 +59,11 @@ async fn patch_tagged(session: &mut Session, path: &Path, body: &Value, had: Opt
 
 /// Members of `Boot`, to the System or its settings object, together as some BMCs want them; apart where they are
 /// refused together.
-pub(super) async fn patch_boot(session: &mut Session, path: &Path, members: Map<String, Value>) -> Tried<Option<Answer>> {
+pub(super) async fn patch_boot(
+    session: &mut Session,
+    path: &Path,
+    members: Map<String, Value>,
+) -> Tried<Option<Answer>> {
     if members.is_empty() {
         return Ok(None);
     }
@@ -81,7 +85,8 @@ pub(super) async fn patch_boot(session: &mut Session, path: &Path, members: Map<
 /// taken for done. The state that is read afterwards is the proof.
 pub(super) async fn follow(session: &mut Session, answer: Answer, patience: Duration) -> Result<Done, Fault> {
     let failed = |why: String| Fault::Refused(Why::Rejected(format!("the BMC's task failed: {why}")));
-    let monitor = Path::at(&answer.body, "TaskMonitor").or(answer.location).or_else(|| Path::at(&answer.body, "@odata.id"));
+    let monitor =
+        Path::at(&answer.body, "TaskMonitor").or(answer.location).or_else(|| Path::at(&answer.body, "@odata.id"));
     match message::task(&answer.body) {
         Task::Failed(why) => return Err(failed(why)),
         _ if answer.code != 202 => return Ok(Done::Accepted),

@@ -22,4 +22,3 @@ pub mod system;
 pub mod value;
 
 pub use path::Path;
-

@@ -27,7 +27,8 @@ impl Path {
         let text = text.split('#').next().unwrap_or_default();
         let sound = text.len() <= MAX && text.bytes().all(|b| b.is_ascii_graphic() && !b"\\\"<>^`{|}".contains(&b));
         let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
-        let up = path.split('/').any(|part| matches!(part.to_ascii_lowercase().as_str(), "." | ".." | "%2e%2e" | "%2e"));
+        let up =
+            path.split('/').any(|part| matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | ".."));
         if !sound || up || !path.starts_with('/') {
             return None;
         }

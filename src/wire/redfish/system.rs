@@ -72,19 +72,21 @@ pub fn reset_type(act: PowerAct, allowed: Option<&[String]>) -> Option<&'static 
 /// How a resource's identification light is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Light {
-    /// `LocationIndicatorActive`: on or off.
-    Active,
     /// `IndicatorLED`: lit, blinking or off; deprecated, and all that older BMCs have.
     Led,
+    /// `LocationIndicatorActive`: on or off.
+    Active,
 }
 
 impl Light {
-    /// Which one a resource has. The newer one wins.
+    /// Which one a resource has. Of both the one that has a word for blinking, if it tells its state.
     pub fn of(resource: &Value) -> Option<Self> {
-        if flag(resource, "LocationIndicatorActive").is_some() {
-            return Some(Self::Active);
+        let active = flag(resource, "LocationIndicatorActive").is_some();
+        match word(resource, "IndicatorLED") {
+            Some("Lit" | "Blinking" | "Off") => Some(Self::Led),
+            _ if active => Some(Self::Active),
+            known => known.map(|_| Self::Led),
         }
-        word(resource, "IndicatorLED").is_some().then_some(Self::Led)
     }
 
     /// Its state; `None`: the BMC does not know.
