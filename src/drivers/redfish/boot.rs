@@ -40,9 +40,8 @@ impl RedfishDriver {
         for (path, members) in [(pending.as_ref(), there), (Some(&system), here)] {
             let Some(path) = path else { continue };
             match patch_boot(&mut self.session, path, members).await {
-                Ok(None) => {}
                 Ok(Some(answer)) if answer.code == 202 => done = follow(&mut self.session, answer, TASK).await?,
-                Ok(Some(_)) => {}
+                Ok(_) => {}
                 Err(failure) => {
                     if failure.is_absence() {
                         self.lacks_act(ActKind::Boot);

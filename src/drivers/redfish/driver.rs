@@ -17,9 +17,9 @@ use crate::{
     drivers::Driver,
     model::{
         Act, ActKind, ActSet, Aspect, AspectKind, AspectSet, BootCaps, BootTarget, Caps, Cursor, Done, Fact, Fault,
-        Page, PowerAct, Proof, Unit,
+        Page, PowerAct, Proof, Unit, Why,
     },
-    wire::redfish::system,
+    wire::redfish::{boot::Boot, system},
 };
 
 /// A BMC shows the new power state within this time after it took the command: emulators take up to 11 s on purpose,
@@ -159,7 +159,7 @@ impl RedfishDriver {
         for kind in &self.missing {
             acts = acts.without(*kind);
         }
-        let boot = site.boot.as_ref().filter(|_| acts.has(ActKind::Boot)).map_or_else(BootCaps::default, |b| b.caps());
+        let boot = site.boot.as_ref().filter(|_| acts.has(ActKind::Boot)).map_or_else(BootCaps::default, Boot::caps);
         let proof = if site.power { Proof::ReadBack { within: READ_BACK } } else { Proof::None };
         Caps { acts, aspects, boot, proof, batch: 1 }
     }
@@ -234,8 +234,9 @@ fn unusable(fault: Fault) -> Fault {
     match fault {
         fault @ Fault::Busy { .. } => fault,
         fault if fault.blames_endpoint() => fault,
-        Fault::Refused(why) => Fault::Unreachable(why.to_string()),
-        Fault::NoSuchUnit(why) | Fault::Unsupported(why) => Fault::Unreachable(why),
+        Fault::Refused(Why::Rejected(why) | Why::Protocol(why)) | Fault::NoSuchUnit(why) | Fault::Unsupported(why) => {
+            Fault::Unreachable(why)
+        }
         other => Fault::Unreachable(other.to_string()),
     }
 }

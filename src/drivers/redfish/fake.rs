@@ -272,7 +272,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<Bmc>>) {
         };
         let mut answer = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n", text.len());
         for (name, value) in more {
-            answer += &format!("{name}: {value}\r\n");
+            answer.extend([name, ": ", &value, "\r\n"]);
         }
         answer += "\r\n";
         answer += &text;

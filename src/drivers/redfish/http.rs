@@ -5,14 +5,14 @@ use std::{error::Error, sync::Arc, time::Duration};
 use reqwest::{
     Client, Method, Response, Url,
     header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, LOCATION, RETRY_AFTER},
-    redirect::Policy,
 };
 use serde_json::Value;
 
 use super::{
+    clients::{Chain, client},
     faults::{Failure, Tried},
     settings::Settings,
-    trust::{self, Chain},
+    trust,
 };
 use crate::{
     model::Secret,
@@ -23,8 +23,6 @@ use crate::{
 const MAX_BODY: usize = 8 << 20;
 /// Redirects of one GET: BMCs add or take away a slash, nothing more.
 const REDIRECTS: u8 = 2;
-/// Connections that are kept: there is one exchange at a time.
-const IDLE: usize = 1;
 
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
@@ -71,37 +69,21 @@ pub(super) struct Answer {
     pub retry_after: Option<Duration>,
 }
 
-/// Clients for one BMC.
+/// The way to one BMC.
 pub(super) struct Http {
     settings: Arc<Settings>,
+    chain: Chain,
     kept: Client,
-    fresh: Client,
+    /// Made when it is first needed.
+    fresh: Option<Client>,
 }
 
 impl Http {
     /// Fetches the certificate first, if it is known by its fingerprint. Sends nothing else.
     pub(super) async fn new(settings: &Arc<Settings>) -> Tried<Self> {
         let chain = trust::chain(settings).await?;
-        let client = |idle| {
-            let builder = Client::builder()
-                .user_agent(concat!("rackfish/", env!("CARGO_PKG_VERSION")))
-                .timeout(settings.timeout)
-                .connect_timeout(settings.connect_timeout)
-                // A redirect or a proxy could lead elsewhere with the password.
-                .redirect(Policy::none())
-                .no_proxy()
-                .http1_only()
-                .pool_max_idle_per_host(idle);
-            let builder = match &chain {
-                Chain::System => builder,
-                Chain::Only(roots) => builder.tls_certs_only(roots.clone()),
-                // The one certificate that is trusted is known by itself, not by a name that it carries.
-                Chain::Itself(own) => builder.tls_certs_only([own.clone()]).tls_danger_accept_invalid_hostnames(true),
-                Chain::Any => builder.tls_danger_accept_invalid_certs(true),
-            };
-            builder.build().map_err(|error| Failure::NotSent(causes(&error)))
-        };
-        Ok(Self { kept: client(IDLE)?, fresh: client(0)?, settings: Arc::clone(settings) })
+        let kept = client(&chain, settings.connect_timeout, false)?;
+        Ok(Self { settings: Arc::clone(settings), chain, kept, fresh: None })
     }
 
     fn url(&self, path: &Path) -> Url {
@@ -113,7 +95,7 @@ impl Http {
     }
 
     /// Sends once. A GET follows redirects that stay on the host.
-    pub(super) async fn send(&self, request: &Request<'_>, who: As<'_>) -> Tried<Answer> {
+    pub(super) async fn send(&mut self, request: &Request<'_>, who: As<'_>) -> Tried<Answer> {
         let mut url = self.url(request.path);
         for _ in 0..=REDIRECTS {
             let response = self.once(request, who, url.clone()).await?;
@@ -123,21 +105,27 @@ impl Http {
             }
             let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
             let next = url.join(to).ok().filter(|next| next.origin() == url.origin());
-            match next.filter(|_| request.method == Method::GET && !to.is_empty()) {
-                Some(next) => url = next,
-                None => {
-                    let to = value::clean(to).unwrap_or_else(|| "nowhere".to_owned());
-                    let why = format!("{} redirects to {to}, which is not followed: is `address` right?", request.path);
-                    return Err(Failure::Garbage(why));
-                }
-            }
+            let Some(next) = next.filter(|_| request.method == Method::GET && !to.is_empty()) else {
+                let to = value::clean(to).unwrap_or_else(|| "nowhere".to_owned());
+                let why = format!("{} redirects to {to}, which is not followed: is `address` right?", request.path);
+                return Err(Failure::Garbage(why));
+            };
+            url = next;
         }
         Err(Failure::Garbage(format!("{} redirects in a circle", request.path)))
     }
 
-    async fn once(&self, request: &Request<'_>, who: As<'_>, url: Url) -> Tried<Response> {
-        let client = if request.fresh { &self.fresh } else { &self.kept };
-        let mut sending = client.request(request.method.clone(), url).headers(headers(request, who)?);
+    async fn once(&mut self, request: &Request<'_>, who: As<'_>, url: Url) -> Tried<Response> {
+        let client = match (request.fresh, self.fresh.take()) {
+            (false, fresh) => {
+                self.fresh = fresh;
+                &self.kept
+            }
+            (true, Some(client)) => &*self.fresh.insert(client),
+            (true, None) => &*self.fresh.insert(client(&self.chain, self.settings.connect_timeout, true)?),
+        };
+        let sending = client.request(request.method.clone(), url).timeout(self.settings.timeout);
+        let mut sending = sending.headers(headers(request, who)?);
         if matches!(who, As::Basic) {
             sending = sending.basic_auth(&self.settings.username, Some(self.settings.password.expose()));
         }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `settings` | what the configuration says, checked |
 //! | `http` | one exchange: bounded, and never with another host |
+//! | `clients` | HTTP clients, shared by endpoints that trust the same |
 //! | `trust` | certificates: a CA's, one by its fingerprint, or none |
 //! | `session` | a session's token, used again and given back; Basic where there are no sessions |
 //! | `faults` | what failures and status codes mean to the waist |
@@ -14,6 +15,7 @@
 //! Not here: what bodies mean (`wire::redfish`), retries, pacing and verification (the fleet's worker).
 
 mod boot;
+mod clients;
 mod driver;
 mod faults;
 mod http;

@@ -38,20 +38,13 @@ impl Session {
         Self { settings: Arc::clone(settings), http: None, login: None, alive: false }
     }
 
-    async fn http(&mut self) -> Tried<&Http> {
+    async fn raw(&mut self, request: &Request<'_>) -> Tried<Answer> {
         let http = match self.http.take() {
             Some(http) => http,
             None => Http::new(&self.settings).await?,
         };
-        Ok(self.http.insert(http))
-    }
-
-    async fn raw(&mut self, request: &Request<'_>) -> Tried<Answer> {
-        self.http().await?;
-        let (Some(http), login) = (&self.http, &self.login) else {
-            return Err(Failure::NotSent("no client".to_owned()));
-        };
-        let who = match login {
+        let http = self.http.insert(http);
+        let who = match &self.login {
             None => As::Nobody,
             Some(Login::Token { token, .. }) => As::Token(token),
             Some(Login::Basic) => As::Basic,
@@ -111,11 +104,10 @@ impl Session {
                 Ok(Login::Token { token, at })
             }
             Ok(_) if only => Err(Failure::Garbage("the BMC opened a session without a token".to_owned())),
-            Ok(_) => Ok(Login::Basic),
             Err(Failure::Status { code: 401 | 403, text, .. }) => Err(Failure::Credentials(text)),
             Err(failure) if only => Err(failure),
             // There are no sessions after all, or none that we understand: what Basic is worth shows at once.
-            Err(Failure::Status { code: 400 | 404 | 405 | 415 | 501, .. }) => Ok(Login::Basic),
+            Ok(_) | Err(Failure::Status { code: 400 | 404 | 405 | 415 | 501, .. }) => Ok(Login::Basic),
             Err(failure) => Err(failure),
         }
     }

@@ -14,7 +14,7 @@
 
 use std::{cell::RefCell, fmt, io::Read as _, net::Ipv4Addr, time::Duration};
 
-use reqwest::{Certificate, Url};
+use reqwest::Url;
 use toml::{Table, Value};
 
 use crate::{
@@ -41,27 +41,16 @@ pub(super) enum Auth {
 }
 
 /// Which certificate is the BMC's.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) enum Trust {
     /// One that the system's CAs have signed.
     System,
-    /// One that these have signed, or one of these.
-    Only(Vec<Certificate>),
+    /// One that these have signed, or one of these (DER).
+    Only(Vec<Vec<u8>>),
     /// The self-signed one with this SHA-256.
     Pinned([u8; 32]),
     /// Any.
     Any,
-}
-
-impl fmt::Debug for Trust {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::System => "System",
-            Self::Only(_) => "Only",
-            Self::Pinned(_) => "Pinned",
-            Self::Any => "Any",
-        })
-    }
 }
 
 /// Checked settings.
@@ -176,9 +165,9 @@ fn address(keys: &mut Keys<'_>) -> Option<Url> {
         }
         "http" | "https" if url.host_str().is_none_or(str::is_empty) => "names no host".to_owned(),
         "http" | "https" => {
-            let mut base = url;
-            base.set_path("/");
-            return Some(base);
+            let mut whole = url;
+            whole.set_path("/");
+            return Some(whole);
         }
         other => format!("begins with https://, not {other}://"),
     };
@@ -220,7 +209,7 @@ fn trust(keys: &mut Keys<'_>) -> Option<Trust> {
     }
 }
 
-fn certificates(path: &str) -> Result<Vec<Certificate>, String> {
+fn certificates(path: &str) -> Result<Vec<Vec<u8>>, String> {
     let mut pem = Vec::new();
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     file.take(MAX_PEM + 1).read_to_end(&mut pem).map_err(|error| error.to_string())?;
@@ -229,9 +218,8 @@ fn certificates(path: &str) -> Result<Vec<Certificate>, String> {
     }
     // Parsed by the TLS library here already: what it can't read would only be found at the first connection.
     let found = openssl::x509::X509::stack_from_pem(&pem).map_err(|error| format!("holds no certificate: {error}"))?;
-    let found: Option<Vec<_>> =
-        found.iter().map(|c| c.to_der().ok().and_then(|der| Certificate::from_der(&der).ok())).collect();
-    found.filter(|found| !found.is_empty()).ok_or_else(|| "holds no certificate (PEM)".to_owned())
+    let found: Vec<_> = found.iter().filter_map(|certificate| certificate.to_der().ok()).collect();
+    if found.is_empty() { Err("holds no certificate (PEM)".to_owned()) } else { Ok(found) }
 }
 
 fn fingerprint(text: &str) -> Option<[u8; 32]> {

@@ -7,29 +7,16 @@ use std::{
     time::Duration,
 };
 
+use super::{
+    clients::Chain,
+    faults::{Failure, Tried},
+    settings::{Settings, Trust},
+};
 use openssl::{
     hash::MessageDigest,
     ssl::{SslConnector, SslMethod, SslVerifyMode},
     x509::X509,
 };
-use reqwest::Certificate;
-
-use super::{
-    faults::{Failure, Tried},
-    settings::{Settings, Trust},
-};
-
-/// What a client is built with.
-pub(super) enum Chain {
-    /// The system's CAs.
-    System,
-    /// These and no others; names count.
-    Only(Vec<Certificate>),
-    /// This one; names don't count.
-    Itself(Certificate),
-    /// Anything.
-    Any,
-}
 
 /// What the settings say, and for a fingerprint the certificate that it belongs to.
 pub(super) async fn chain(settings: &Arc<Settings>) -> Tried<Chain> {
@@ -62,8 +49,7 @@ fn itself(shown: &X509, pin: [u8; 32]) -> Tried<Chain> {
             "the certificate with that fingerprint is not self-signed: use `ca_file` with its CA".to_owned(),
         ));
     }
-    let der = shown.to_der().map_err(untrusted)?;
-    Certificate::from_der(&der).map(Chain::Itself).map_err(|error| Failure::Untrusted(error.to_string()))
+    shown.to_der().map(Chain::Itself).map_err(untrusted)
 }
 
 /// The certificate that is shown to everybody.

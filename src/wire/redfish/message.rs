@@ -10,8 +10,10 @@ const MOST: usize = 3;
 /// What an error body says, for people: its worst extended messages, else its own.
 pub fn of_error(body: &Value) -> Option<String> {
     let error = body.get("error").unwrap_or(body);
-    let said = join(list(error, "@Message.ExtendedInfo"));
-    said.or_else(|| text(error, "message")).or_else(|| text(error, "code"))
+    let extended = list(error, "@Message.ExtendedInfo");
+    // Some give identifiers there, and words in `message` alone.
+    let said = join(extended, "Message").or_else(|| text(error, "message"));
+    said.or_else(|| join(extended, "MessageId")).or_else(|| text(error, "code"))
 }
 
 /// Message identifiers of an error, without registry and version (`ActionParameterNotSupported`).
@@ -21,11 +23,10 @@ pub fn keys(body: &Value) -> Vec<&str> {
     all.chain(word(error, "code")).map(|id| id.rsplit('.').next().unwrap_or(id)).take(16).collect()
 }
 
-fn join(messages: &[Value]) -> Option<String> {
+fn join(messages: &[Value], key: &str) -> Option<String> {
     let mut said: Vec<String> = Vec::new();
     for message in messages {
-        let line = text(message, "Message").or_else(|| text(message, "MessageId"));
-        if let Some(line) = line.filter(|line| !said.contains(line)) {
+        if let Some(line) = text(message, key).filter(|line| !said.contains(line)) {
             said.push(line);
         }
         if said.len() == MOST {
@@ -53,11 +54,11 @@ pub fn task(body: &Value) -> Task {
         "New" | "Starting" | "Running" | "Pending" | "Stopping" | "Service" | "Suspended" | "Interrupted"
         | "Cancelling" => Task::Running,
         "Exception" | "Killed" | "Cancelled" => {
-            let said = join(list(body, "Messages"));
+            let said = join(list(body, "Messages"), "Message");
             Task::Failed(said.or_else(|| clean(state)).unwrap_or_default())
         }
         _ if word(body, "TaskStatus") == Some("Critical") => {
-            Task::Failed(join(list(body, "Messages")).unwrap_or_else(|| "its status is Critical".to_owned()))
+            Task::Failed(join(list(body, "Messages"), "Message").unwrap_or_else(|| "its status is Critical".to_owned()))
         }
         _ => Task::Done,
     }

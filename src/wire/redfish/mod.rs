@@ -22,3 +22,6 @@ pub mod system;
 pub mod value;
 
 pub use path::Path;
+
+#[cfg(test)]
+mod tests;
