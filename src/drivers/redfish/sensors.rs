@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::driver::RedfishDriver;
+use super::{driver::RedfishDriver, faults::Failure, site::optional};
 use crate::{
     model::{Cursor, Fact, Fault, Reading},
     wire::redfish::{
@@ -41,6 +41,8 @@ pub(super) struct Walk {
     seen: HashSet<String>,
     /// What Chassis lead to: they need not be asked at every poll.
     plan: Vec<Step>,
+    /// Expanding takes this BMC longer than anybody waits.
+    slow: bool,
 }
 
 type Part = (Option<Fact>, Option<Cursor>);
@@ -51,9 +53,23 @@ impl Walk {
         self.plan.clear();
     }
 
+    /// After a poll: what led to readings is where the next one begins. Links of collections are found anew.
+    fn remember(&mut self) {
+        let lasting = |step: &&Step| match step {
+            Step::Chassis(_) | Step::Sensor(..) => false,
+            Step::Sensors(path, ..) => !(self.slow && path.parts().1 == Some(EXPAND)),
+            Step::Thermal(..) | Step::Power(..) => true,
+        };
+        self.plan = self.steps.iter().filter(lasting).cloned().collect();
+    }
+
     fn add(&mut self, steps: Vec<Step>) {
-        let room = MOST_STEPS.saturating_sub(self.steps.len());
-        self.steps.extend(steps.into_iter().take(room));
+        for step in steps {
+            // What was remembered is found again.
+            if self.steps.len() < MOST_STEPS && !self.steps.contains(&step) {
+                self.steps.push(step);
+            }
+        }
     }
 
     /// Identifiers are unique among all chassis of the machine.
@@ -103,8 +119,7 @@ impl RedfishDriver {
             let next = Cursor(vec![self.walk.generation, next]);
             return Ok((Some(Fact::Sensors(readings)), Some(next)));
         }
-        let lasting = |step: &&Step| !matches!(step, Step::Chassis(_) | Step::Sensor(..));
-        self.walk.plan = self.walk.steps.iter().filter(lasting).cloned().collect();
+        self.walk.remember();
         Ok((Some(Fact::Sensors(readings)), None))
     }
 
@@ -116,8 +131,14 @@ impl RedfishDriver {
             | Step::Thermal(path, _)
             | Step::Power(path, _) => path,
         };
-        let body = super::site::optional(&mut self.session, path).await.map_err(super::faults::Failure::into_fault)?;
-        let body = body.unwrap_or_default();
+        let body = match optional(&mut self.session, path).await {
+            Err(Failure::Silence(why)) if path.parts().1 == Some(EXPAND) => {
+                tracing::debug!(%path, why, "sensors are read without expanding them");
+                self.walk.slow = true;
+                Value::Null
+            }
+            other => other.map_err(Failure::into_fault)?.unwrap_or_default(),
+        };
         Ok(match step {
             Step::Chassis(path) => {
                 self.follow_chassis(&path, &body);
@@ -135,6 +156,7 @@ impl RedfishDriver {
 
     fn follow_chassis(&mut self, path: &Path, body: &Value) {
         let (expand, several) = self.known.as_ref().map_or((false, false), |s| (s.expand, s.chassis.len() > 1));
+        let expand = expand && !self.walk.slow;
         let mark = if several { identifier(path.last()) } else { String::new() };
         let thermal = Path::at(body, "Thermal").map(|path| Step::Thermal(path, mark.clone()));
         let power = Path::at(body, "Power").map(|path| Step::Power(path, mark.clone()));
@@ -157,7 +179,6 @@ impl RedfishDriver {
         }
         let next =
             Path::at(body, "Members@odata.nextLink").map(|path| Step::Sensors(path, mark.to_owned(), Vec::new()));
-        let next = next.filter(|next| !self.walk.steps.contains(next));
         match (readings.is_empty() && steps.is_empty(), path.parts().1) {
             (true, Some(EXPAND)) if instead.is_empty() => {
                 let (path, mark) = (Path::of(path.parts().0), mark.to_owned());

@@ -16,6 +16,8 @@ use crate::{model::Secret, wire::redfish::Path};
 const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
 /// The root, with its slash: some BMCs redirect without.
 pub(super) const ROOT: &str = "/redfish/v1/";
+/// Messages of the Base registry that say so.
+const FULL: [&str; 2] = ["SessionLimitExceeded", "CreateLimitReachedForResource"];
 /// Longest time for giving a session back.
 const GOODBYE: Duration = Duration::from_secs(3);
 
@@ -104,6 +106,12 @@ impl Session {
                 Ok(Login::Token { token, at })
             }
             Ok(_) if only => Err(Failure::Garbage("the BMC opened a session without a token".to_owned())),
+            // All its sessions are taken: that is no reason to doubt the password, nor for another way in.
+            Err(Failure::Status { text, retry_after, keys, .. })
+                if keys.iter().any(|key| FULL.contains(&key.as_str())) =>
+            {
+                Err(Failure::Status { code: 503, text, retry_after, keys })
+            }
             Err(Failure::Status { code: 401 | 403, text, .. }) => Err(Failure::Credentials(text)),
             Err(failure) if only => Err(failure),
             // There are no sessions after all, or none that we understand: what Basic is worth shows at once.

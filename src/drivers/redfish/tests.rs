@@ -340,9 +340,45 @@ async fn collections_without_an_end_end() {
 }
 
 #[tokio::test]
+async fn sensors_that_take_too_long_together_are_read_as_they_always_were() {
+    let fake = Fake::start().await;
+    let link = |to: &str| json!({ "@odata.id": to });
+    {
+        let mut bmc = fake.bmc();
+        let root = bmc.resources.get_mut("/redfish/v1").unwrap();
+        root["ProtocolFeaturesSupported"] = json!({ "ExpandQuery": { "NoLinks": true, "Levels": true } });
+        bmc.resources.get_mut("/redfish/v1/Chassis/1").unwrap()["Sensors"] = link("/redfish/v1/Chassis/1/Sensors");
+        bmc.resources.insert("/redfish/v1/Chassis/1/Sensors".to_owned(), json!({ "Members": [] }));
+    }
+    fake.odd("GET /redfish/v1/Chassis/1/Sensors", 0, Odd::Late(Duration::from_secs(1)));
+    let mut driver = fake.driver("");
+    driver.open().await.unwrap();
+    for _ in 0..3 {
+        let facts = read(&mut driver, Aspect::Sensors).await.unwrap();
+        let readings: usize = facts.iter().map(|f| if let Fact::Sensors(r) = f { r.len() } else { 0 }).sum();
+        assert_eq!(readings, 1, "{facts:?}");
+    }
+    let bmc = fake.bmc();
+    assert_eq!(bmc.count("GET /redfish/v1/Chassis/1/Sensors"), 1);
+    assert_eq!((bmc.count("GET /redfish/v1/Chassis/1/Thermal"), bmc.logins), (3, 1));
+}
+
+#[tokio::test]
+async fn sessions_that_are_all_taken_are_no_wrong_password() {
+    let fake = Fake::start().await;
+    let error =
+        r#"{"error": {"@Message.ExtendedInfo": [{"MessageId": "Base.1.8.SessionLimitExceeded", "Message": "full"}]}}"#;
+    fake.odd(&format!("POST {SESSIONS}"), 1, say(403, error));
+    let mut driver = fake.driver("");
+    assert!(matches!(driver.open().await, Err(Fault::Busy { .. })));
+    driver.open().await.unwrap();
+    assert_eq!(fake.bmc().logins, 1);
+}
+
+#[tokio::test]
 async fn an_answer_without_an_end_is_cut_off() {
     let fake = Fake::start().await;
-    let mut driver = fake.driver("timeout = \"20s\"".replace("timeout", "connect_timeout").as_str());
+    let mut driver = fake.driver("");
     driver.open().await.unwrap();
     fake.odd(&format!("GET {SYSTEM}"), 1, say(200, &" ".repeat((8 << 20) + 1)));
     let fault = power(&mut driver).await.unwrap_err();

@@ -118,7 +118,7 @@ fn readings_of_all_ages() {
     assert_eq!(sensor("Temperature", "Cel", json!("21.5")), (Measure::Temperature, Some(21.5)));
     assert_eq!(sensor("Rotational", "RPM", json!(2100)), (Measure::FanRpm, Some(2100.0)));
     assert_eq!(sensor("Power", "kW", json!(0.25)), (Measure::Power, Some(250.0)));
-    assert_eq!(sensor("EnergyJoules", "J", json!(3_600_000)), (Measure::Energy, Some(1.0)));
+    assert_eq!(sensor("EnergyWh", "W.h", json!(1000)), (Measure::Energy, Some(1.0)));
     assert_eq!(sensor("Percent", "%", json!(7)), (Measure::Other, Some(7.0)));
     assert_eq!(sensor("Voltage", "V", json!(null)), (Measure::Voltage, None));
     assert_eq!(sensors::sensor(&json!({ "Name": "no Id" })), None);
