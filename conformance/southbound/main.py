@@ -1,5 +1,7 @@
 """Redfish BMCs behind rackfish: sushy in front, three foreign and own services behind."""
 
+import hashlib
+import ssl
 import sys
 import time
 import warnings
@@ -126,6 +128,8 @@ class Walk:
         with self.check("wrong-fingerprint"):
             until(lambda: self.emulator.fingerprint in self.told("stranger"), True, 15, "the fingerprint that was found")
             equal(self.power("stranger"), None, "power")
+        with self.check("fingerprint-of-an-issued-certificate"):
+            until(lambda: "not self-signed" in self.told("issued"), True, 15, "why it is not trusted")
         with self.check("wrong-ca"):
             until(lambda: "ca_file" in self.told("unsigned"), True, 15, "the way out")
 
@@ -315,19 +319,23 @@ def main() -> int:
         pin = f'fingerprint = "{emulator.fingerprint}"'
         good, bad = secret("emulator", "pass word"), secret("bad", "wrong")
         one = f'system = "{emulator.SYSTEMS[0]}"'
+        shown = ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("127.0.0.1", PORT)))
+        issued = hashlib.sha256(shown).hexdigest()
         own = [f'ca_file = "{demo.ca}"']
         lines = [
             *endpoint("emu", tls, "admin", good, pin, one),
             *endpoint("locked", tls, "admin", bad, pin, one),
             *endpoint("several", tls, "admin", good, "insecure_no_verify = true"),
             *endpoint("stranger", tls, "admin", good, f'fingerprint = "{"ab" * 32}"', one),
+            *endpoint("issued", demo.url, demo.user, demo.password_file, f'fingerprint = "{issued}"',
+                      f'system = "{demo.node("ipmi").name}"'),
             *endpoint("unsigned", tls, "admin", good, one),
             *endpoint("mock", f"http://127.0.0.1:{mockup.port}", "root", secret("mock", "calvin"), "insecure_no_verify = true"),
             *endpoint("own", demo.url, demo.user, demo.password_file, *own, f'system = "{demo.node("ipmi").name}"'),
             *endpoint("own-pdu", demo.url, demo.user, demo.password_file, *own, 'auth = "basic"',
                       f'system = "{demo.node("pdu").name}"'),
         ]
-        for name in ("emu", "locked", "several", "stranger", "unsigned", "mock", "own", "own-pdu"):
+        for name in ("emu", "locked", "several", "stranger", "issued", "unsigned", "mock", "own", "own-pdu"):
             lines += [f"[nodes.{name}]", f'host = "{name}"']
         service = Service(lines)
         configurations(checks, service)

@@ -1,4 +1,5 @@
-//! Byte codecs: no I/O, no async, no clock. Every decoder is bounded and never panics on outside data.
+//! Byte codecs: no I/O, no async, no clock. Every decoder is bounded and never panics on outside data. Where a library
+//! takes the bytes apart (`redfish`: JSON), what the answers mean.
 
 pub mod ipmi;
 pub mod redfish;
