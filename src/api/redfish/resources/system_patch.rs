@@ -96,7 +96,7 @@ fn read(mut fields: Fields, node: &NodeView, current: &Value) -> Result<Wanted, 
     if node.indicator.is_some() {
         wanted.led = fields.one_of("IndicatorLED", &[Led::Lit, Led::Blinking, Led::Off], Led::as_str);
         if let Some(active) = fields.boolean("LocationIndicatorActive") {
-            wanted.led = wanted.led.or(Some(if active { Led::Blinking } else { Led::Off }));
+            wanted.led = wanted.led.or(Some(if active { Led::Lit } else { Led::Off }));
         }
     }
     // null takes the tag back.
@@ -156,6 +156,7 @@ mod tests {
         let wanted = ask(&json!({"Boot": {"BootSourceOverrideMode": "UEFI"}}), &node).unwrap();
         assert_eq!(wanted.boot.unwrap().mode, Some(BootMode::Uefi));
         assert_eq!(ask(&json!({"IndicatorLED": "Blinking"}), &node).unwrap().led, Some(Led::Blinking));
+        assert_eq!(ask(&json!({"LocationIndicatorActive": true}), &node).unwrap().led, Some(Led::Lit));
         assert_eq!(ask(&json!({"LocationIndicatorActive": false}), &node).unwrap().led, Some(Led::Off));
         let uri =
             ask(&json!({"Boot": {"HttpBootUri": null}}), &samples::pdu_node()).unwrap().boot.unwrap().http_boot_uri;
