@@ -6,6 +6,8 @@ mod certificates;
 mod limits;
 #[path = "redfish/rack.rs"]
 mod rack;
+#[path = "redfish/redirect.rs"]
+mod redirect;
 #[path = "redfish/tasks.rs"]
 mod tasks;
 
