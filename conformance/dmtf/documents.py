@@ -4,9 +4,12 @@ Every reference has to lead to a schema that defines what it is said to include,
 to be included, and the service document has to list what the service root links to.
 """
 
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any, Iterator
+
+import yaml
 
 from lib.checks import Checks, equal, expect
 from lib.redfish import Client
@@ -48,6 +51,10 @@ def check(checks: Checks, prefix: str, reader: Client, stranger: Client, schemas
         expect(len(types) > 15, f"only {len(types)} types were found")
         absent = {name: where for name, where in types.items() if name not in included}
         equal(absent, {}, "types in use that $metadata does not include")
+    with checks.check(f"{prefix}.openapi"):
+        answer = reader.get(f"{V1}/openapi.yaml", headers={"Accept": "application/yaml"})
+        equal(answer.headers.get("content-type"), "application/yaml", "Content-Type")
+        _openapi(yaml.safe_load(answer.raw), reader)
     with checks.check(f"{prefix}.service-document"):
         document = stranger.read(f"{V1}/odata")
         equal(document.get("@odata.context"), METADATA, "@odata.context")
@@ -66,6 +73,20 @@ def _namespaces(uri: str, stranger: Client, schemas: Path) -> set[str]:
         file = schemas / uri.rpartition("/")[2]
         document = ElementTree.parse(file).getroot() if file.is_file() else None
     return set() if document is None else {schema.get("Namespace", "") for schema in document.iter(f"{EDM}Schema")}
+
+
+def _openapi(document: dict, reader: Client) -> None:
+    """Every resource has a path, which has the methods that it allows and no others."""
+    expect(document["openapi"].startswith("3."), "it is no OpenAPI 3")
+    paths = {re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)) + "$"): {m.upper() for m in item} - {"PARAMETERS"}
+             for path, item in document["paths"].items()}
+    wrong = []
+    for uri in {where for _, where in _types(reader)}:
+        found = [methods for path, methods in paths.items() if path.match(uri)]
+        allowed = set(reader.get(uri).headers["allow"].split(", ")) - {"HEAD"}
+        if allowed not in found:
+            wrong.append(f"{uri} allows {sorted(allowed)}, the document says {found}")
+    equal(wrong, [], "paths that are wrong")
 
 
 def _types(reader: Client) -> Iterator[tuple[str, str]]:

@@ -211,10 +211,8 @@ fn build(
     };
     // actix-web's own builder hands a connection to OpenSSL before anybody has seen what its client speaks.
     max_concurrent_tls_connect(MAX_HANDSHAKES);
-    let mut main = Server::build()
-        .max_concurrent_connections(MAX_CONNECTIONS)
-        .disable_signals()
-        .shutdown_timeout(STOP_TIME);
+    let mut main =
+        Server::build().max_concurrent_connections(MAX_CONNECTIONS).disable_signals().shutdown_timeout(STOP_TIME);
     for (listener, acceptor) in listeners.into_iter().zip(acceptors) {
         let address = listener.local_addr()?;
         let stopping = main.graceful_shutdown_signal();

@@ -12,9 +12,8 @@ use tempfile::TempDir;
 use super::*;
 
 async fn secure(dir: &TempDir) -> (Rig, SocketAddr) {
-    let tls = Arc::new(
-        ReloadableAcceptor::new(&Tls::default(), dir.path(), &["127.0.0.1:0".parse().unwrap()]).unwrap(),
-    );
+    let tls =
+        Arc::new(ReloadableAcceptor::new(&Tls::default(), dir.path(), &["127.0.0.1:0".parse().unwrap()]).unwrap());
     let pem = std::fs::read(tls.info().trust.unwrap()).unwrap();
     let client = reqwest::Client::builder().tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()]);
     let acceptor: Acceptor = Arc::new(move || tls.builder().map_err(|e| e.to_string()));
@@ -45,8 +44,7 @@ async fn plain_clients_are_sent_to_https_and_nothing_they_say_counts() {
     let path = format!("{SYSTEMS}/pdu-1/Actions/ComputerSystem.Reset");
     let login = "Authorization: Basic YWRtaW46Q29ycmVjdC1Ib3JzZS03\r\n";
     let body = "{\"ResetType\": \"ForceOff\"}";
-    let request =
-        format!("POST {path} HTTP/1.1\r\nHost: {at}\r\n{login}Content-Length: {}\r\n\r\n{body}", body.len());
+    let request = format!("POST {path} HTTP/1.1\r\nHost: {at}\r\n{login}Content-Length: {}\r\n\r\n{body}", body.len());
     let before = rig.power("pdu-1").await;
     let (_, answer) = say(at, request.into_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");

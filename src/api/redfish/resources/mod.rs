@@ -8,6 +8,7 @@ pub mod logs;
 pub mod managers;
 pub mod metadata;
 pub mod network_protocol;
+pub mod openapi;
 pub mod power;
 pub mod processors;
 pub mod readings;
