@@ -23,6 +23,7 @@ from tools import Findings, Tools
 
 RACKS = {"rack": 3, "single": 1}  # nodes; of three, one is of each kind
 AT_ONCE = 4
+NETWORK = "/redfish/v1/Managers/rackfish/NetworkProtocol"
 INSIDE = "DMTF_INSIDE"
 # DSP0266, "Discovery": searches go to this group; with a route they stay on the loopback.
 LOOPBACK = ("ip link set lo up && ip link set lo multicast on && ip route add 239.255.255.250/32 dev lo"
@@ -71,9 +72,12 @@ def inside() -> int:
 
     def validator(rack: str, tool: str, port: int) -> None:
         prefix = f"{rack}.{tool}"
-        with checks.check(f"{prefix}.ran"), Demo(prefix, port, *bounds.OPTIONS, nodes=RACKS[rack]) as demo:
+        with checks.check(f"{prefix}.ran"), Demo(prefix, port, nodes=RACKS[rack]) as demo:
             folder = logs / prefix
             shutil.rmtree(folder, ignore_errors=True)
+            if tool == "protocol":
+                # Searches are answered only where an administrator wants that.
+                equal(demo.client().patch(NETWORK, {"SSDP": {"ProtocolEnabled": True}}).status, 200, "status of SSDP")
             found = getattr(tools, tool)(demo, folder)
             judge(checks, prefix, found, bounds.BOUNDS[tool][rack])
 

@@ -7,4 +7,5 @@ pub mod operations;
 mod plain_http;
 pub mod redfish;
 pub mod server;
+pub mod ssdp;
 pub mod tls;

@@ -31,8 +31,13 @@ use super::{
     operations::Metrics,
     plain_http::secured,
     redfish::{
-        Redfish, Served, admit::ClientCertificate, body::Unheard, http, resources::subscriptions::Subscriptions,
+        Redfish, Served,
+        admit::ClientCertificate,
+        body::Unheard,
+        http,
+        resources::{root::REDFISH_VERSION, subscriptions::Subscriptions},
     },
+    ssdp::Ssdp,
     tls,
 };
 use crate::{auth::Auth, config, fleet::Fleet};
@@ -102,12 +107,15 @@ pub struct ServerHandle {
     servers: Vec<ActixHandle>,
     thread: JoinHandle<io::Result<()>>,
     counting: tokio::task::JoinHandle<()>,
+    ssdp: Arc<Ssdp>,
 }
 
 impl ServerHandle {
     /// Stops taking connections, lets requests under way end (bounded), and returns when all threads are gone.
     pub async fn stop(self) {
         self.metrics.set_ready(false);
+        // Stopping can't fail.
+        self.ssdp.set(false).ok();
         for server in &self.servers {
             server.stop(true).await;
         }
@@ -142,7 +150,14 @@ pub fn start(service: Service, server: &config::Server) -> Result<ServerHandle, 
         tokio::spawn(async move { metrics.follow(&fleet).await })
     };
     let reached = Served { port: addresses.first().map(SocketAddr::port), tls: service.tls.is_some() };
-    let face = Redfish::new(service.fleet, service.auth, service.subscriptions, Arc::clone(&metrics), reached);
+    let ssdp = Arc::new(Ssdp::new(service.fleet.uuid(), reached.tls, addresses.clone(), REDFISH_VERSION));
+    if server.ssdp
+        && let Err(error) = ssdp.set(true)
+    {
+        tracing::warn!(%error, "searches for Redfish services are not answered (ssdp)");
+    }
+    let mut face = Redfish::new(service.fleet, service.auth, service.subscriptions, Arc::clone(&metrics), reached);
+    face.ssdp = Some(Arc::clone(&ssdp));
     let face = web::Data::new(face);
     let (send, receive) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new()
@@ -167,7 +182,7 @@ pub fn start(service: Service, server: &config::Server) -> Result<ServerHandle, 
         })
         .map_err(ServeError::Start)?;
     if let Ok(servers) = receive.recv() {
-        return Ok(ServerHandle { addresses, operations, metrics, servers, thread, counting });
+        return Ok(ServerHandle { addresses, operations, metrics, servers, thread, counting, ssdp });
     }
     counting.abort();
     Err(ServeError::Start(match thread.join() {

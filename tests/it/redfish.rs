@@ -521,7 +521,13 @@ async fn the_manager_tells_how_it_is_reached() {
     assert_eq!(protocols["HTTPS"], json!({"ProtocolEnabled": false}));
     assert_eq!(rig.get("/redfish/v1/Managers/bmc-ipmi-1/NetworkProtocol").await.status, 404, "a BMC's is not known");
     assert!(rig.get("/redfish/v1/Managers/bmc-ipmi-1").await.body["NetworkProtocol"].is_null());
-    assert_eq!(rig.patch(&uri, json!({"HTTP": {"ProtocolEnabled": false}})).await.status, 405);
+    let answer = rig.patch(&uri, json!({"HTTP": {"ProtocolEnabled": false}})).await;
+    assert_eq!((answer.status.as_u16(), answer.key()), (400, "PropertyNotWritable"));
+    let off = json!({"SSDP": {"ProtocolEnabled": false}});
+    assert_eq!(rig.patch(&uri, off.clone()).await.body["SSDP"], json!({"ProtocolEnabled": false}));
+    assert_eq!(rig.as_user("operator", Method::PATCH, &uri, Some(off.clone())).await.status, 403);
+    let stale = rig.request(Method::PATCH, &uri).basic_auth("admin", Some(PASSWORD)).header("If-Match", "\"old\"");
+    assert_eq!(Rig::send(stale.json(&off)).await.status, 412);
 }
 
 #[tokio::test(flavor = "multi_thread")]

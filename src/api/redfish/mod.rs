@@ -25,7 +25,11 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use crate::{api::operations::Metrics, auth::Auth, fleet::Fleet};
+use crate::{
+    api::{operations::Metrics, ssdp::Ssdp},
+    auth::Auth,
+    fleet::Fleet,
+};
 use resources::{logs::LogCache, subscriptions::Subscriptions};
 use route::Router;
 
@@ -50,6 +54,8 @@ pub struct Redfish {
     pub metrics: Arc<Metrics>,
     /// Where it listens.
     pub served: Served,
+    /// Answers searches on the network; `None`: it can't be had here.
+    pub ssdp: Option<Arc<Ssdp>>,
     /// Where operations run: never on a listener's own threads.
     pub runtime: Handle,
     /// Logs as last read.
@@ -73,6 +79,7 @@ impl Redfish {
             subscriptions,
             metrics,
             served,
+            ssdp: None,
             runtime: Handle::current(),
             logs: Arc::default(),
             router: Router::new(table::ALL),

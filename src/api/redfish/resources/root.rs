@@ -9,6 +9,9 @@ use super::super::{
     reply::Reply,
 };
 
+/// The version of the protocol (DSP0266).
+pub const REDFISH_VERSION: &str = "1.20.0";
+
 /// `/redfish`
 pub static VERSIONS: Resource = Resource {
     schema: "versions",
@@ -70,7 +73,7 @@ fn root(call: &Call<'_>) -> Result<Reply, Error> {
     doc.set("Id", "RootService")
         .set("Name", "rackfish")
         .set("Description", "Machines behind IPMI BMCs and switched PDUs")
-        .set("RedfishVersion", "1.20.0")
+        .set("RedfishVersion", REDFISH_VERSION)
         .set("UUID", call.face.fleet.uuid())
         .set("Product", "rackfish")
         .obj("ProtocolFeaturesSupported", |o| {
