@@ -11,7 +11,7 @@ PASSWORD = "Tb-first-Secret-1"
 SINK = "https://127.0.0.1:9/nobody"
 
 SERVICE = {
-    "sys_inventory": ("--details",), "sensor_list": (), "accounts": (), "event_service": ("info",),
+    "sys_inventory": ("--details",), "sensor_list": (), "accounts": (), "event_service": ("info",), "certificates": ("info",),
     "raw_request": ("--method", "GET", "--request", f"{V1}/"),
 }
 SYSTEM = {"power_reset": ("--info",), "boot_override": ("--info",)}
@@ -20,7 +20,6 @@ ABSENT = {
     "firmware_inventory": ((), "does not have an UpdateService"),
     "virtual_media": (("--system", "{node}", "info"), "does not support virtual media"),
     "bios_settings": (("--system", "{node}"), "does not support representing BIOS"),
-    "certificates": (("info",), "does not contain a certificate service"),
 }
 
 

@@ -38,7 +38,7 @@ use super::{
         resources::{root::REDFISH_VERSION, subscriptions::Subscriptions},
     },
     ssdp::Ssdp,
-    tls,
+    tls::{self, ReloadableAcceptor},
 };
 use crate::{auth::Auth, config, fleet::Fleet};
 
@@ -133,6 +133,15 @@ impl ServerHandle {
 
 /// Starts to serve. Has to be called within the runtime that the fleet lives on.
 pub fn start(service: Service, server: &config::Server) -> Result<ServerHandle, ServeError> {
+    start_with(service, server, None)
+}
+
+/// As [`start`], with a certificate that is shown and can be replaced over Redfish.
+pub fn start_with(
+    service: Service,
+    server: &config::Server,
+    certificate: Option<ReloadableAcceptor>,
+) -> Result<ServerHandle, ServeError> {
     let listeners = server.listen.iter().map(|a| listen(*a, &server.listen)).collect::<Result<Vec<_>, _>>()?;
     let addresses: Vec<SocketAddr> = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
     let own = server.operations_listen.map(|a| listen(a, &[])).transpose()?;
@@ -158,6 +167,7 @@ pub fn start(service: Service, server: &config::Server) -> Result<ServerHandle, 
     }
     let mut face = Redfish::new(service.fleet, service.auth, service.subscriptions, Arc::clone(&metrics), reached);
     face.ssdp = Some(Arc::clone(&ssdp));
+    face.certificate = certificate;
     let face = web::Data::new(face);
     let (send, receive) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new()

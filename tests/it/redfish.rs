@@ -8,6 +8,8 @@ mod limits;
 mod rack;
 #[path = "redfish/redirect.rs"]
 mod redirect;
+#[path = "redfish/replace.rs"]
+mod replace;
 #[path = "redfish/tasks.rs"]
 mod tasks;
 
@@ -19,7 +21,10 @@ use std::{
 };
 
 use rackfish::{
-    api::server::{self, Acceptor, ServerHandle, Service},
+    api::{
+        server::{self, Acceptor, ServerHandle, Service},
+        tls::ReloadableAcceptor,
+    },
     auth::Auth,
     fleet::Fleet,
     model::{Role, Scope, Secret},
@@ -81,6 +86,16 @@ impl Rig {
         tls: Option<Acceptor>,
         client: reqwest::ClientBuilder,
     ) -> Self {
+        Self::certified(each, change, tls, None, client).await
+    }
+
+    async fn certified(
+        each: u32,
+        change: impl FnOnce(&mut rackfish::config::Config),
+        tls: Option<Acceptor>,
+        certificate: Option<ReloadableAcceptor>,
+        client: reqwest::ClientBuilder,
+    ) -> Self {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let mut rack = Rack::new(each);
         change(&mut rack.config);
@@ -99,7 +114,7 @@ impl Rig {
         let config = Arc::new(rack.config.clone());
         let fleet = Fleet::open(Arc::clone(&config), store).await.unwrap();
         let service = Service { fleet, auth, subscriptions: None, tls };
-        let server = server::start(service, &config.server).unwrap();
+        let server = server::start_with(service, &config.server, certificate).unwrap();
         let url = format!("{scheme}://{}", server.addresses[0]);
         let rig = Self { rack, server, http: client.no_proxy().build().unwrap(), url };
         // Every state has been read once.

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use crate::{
-    api::{operations::Metrics, ssdp::Ssdp},
+    api::{operations::Metrics, ssdp::Ssdp, tls::ReloadableAcceptor},
     auth::Auth,
     fleet::Fleet,
 };
@@ -56,6 +56,8 @@ pub struct Redfish {
     pub served: Served,
     /// Answers searches on the network; `None`: it can't be had here.
     pub ssdp: Option<Arc<Ssdp>>,
+    /// What the service proves itself with; `None`: plain HTTP.
+    pub certificate: Option<ReloadableAcceptor>,
     /// Where operations run: never on a listener's own threads.
     pub runtime: Handle,
     /// Logs as last read.
@@ -80,6 +82,7 @@ impl Redfish {
             metrics,
             served,
             ssdp: None,
+            certificate: None,
             runtime: Handle::current(),
             logs: Arc::default(),
             router: Router::new(table::ALL),

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use rackfish::{api::tls::ReloadableAcceptor, config::Tls};
+use rackfish::config::Tls;
 use tempfile::TempDir;
 
 use super::*;

@@ -1,6 +1,7 @@
 //! One file per resource: its descriptor, its handlers, and the pure function that writes it.
 
 pub mod accounts;
+pub mod certificates;
 pub mod chassis;
 pub mod ethernet;
 pub mod json_schemas;

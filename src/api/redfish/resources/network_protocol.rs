@@ -14,7 +14,7 @@ use super::{
         messages as m,
         reply::Reply,
     },
-    managers,
+    certificates, managers,
 };
 use crate::api::redfish::{Served, fields::Fields};
 
@@ -49,7 +49,12 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
 
 fn now(call: &Call<'_>) -> Doc {
     let host = nix::unistd::gethostname().ok().and_then(|host| host.into_string().ok());
-    render(call.face.served, call.face.ssdp.as_ref().is_some_and(|ssdp| ssdp.enabled()), host.as_deref())
+    render(
+        call.face.served,
+        call.face.ssdp.as_ref().is_some_and(|ssdp| ssdp.enabled()),
+        call.face.certificate.is_some(),
+        host.as_deref(),
+    )
 }
 
 async fn patch(call: &Call<'_>) -> Result<Reply, Error> {
@@ -88,7 +93,7 @@ fn read(mut fields: Fields, current: &Value) -> Result<bool, Error> {
 }
 
 /// `host`: this machine's name, with its domain if the machine knows it.
-fn render(served: Served, ssdp: bool, host: Option<&str>) -> Doc {
+fn render(served: Served, ssdp: bool, certified: bool, host: Option<&str>) -> Doc {
     let host = host.filter(|host| !host.is_empty());
     let mut doc = Doc::resource(&NETWORK_PROTOCOL, &uri());
     doc.set("Id", "NetworkProtocol")
@@ -98,6 +103,9 @@ fn render(served: Served, ssdp: bool, host: Option<&str>) -> Doc {
     for (name, spoken) in [("HTTPS", served.tls), ("HTTP", !served.tls)] {
         doc.obj(name, |o| {
             o.set("ProtocolEnabled", spoken).opt("Port", served.port.filter(|_| spoken));
+            if name == "HTTPS" && certified {
+                o.link("Certificates", &certificates::collection_uri());
+            }
         });
     }
     doc.obj("SSDP", |o| {
@@ -125,7 +133,7 @@ mod tests {
     use super::*;
 
     fn body(served: Served, host: Option<&str>) -> Value {
-        serde_json::from_slice(&render(served, false, host).finish().bytes).unwrap()
+        serde_json::from_slice(&render(served, false, false, host).finish().bytes).unwrap()
     }
 
     #[test]
@@ -156,7 +164,9 @@ mod tests {
         assert_eq!(ask(json!({"HTTPS": {"ProtocolEnabled": false}})), Err("PropertyNotWritable"));
         assert_eq!(ask(json!({"NTP": {"ProtocolEnabled": false}})), Err("PropertyUnknown"));
         let on: Value =
-            serde_json::from_slice(&render(Served { port: None, tls: true }, true, None).finish().bytes).unwrap();
+            serde_json::from_slice(&render(Served { port: None, tls: true }, true, true, None).finish().bytes).unwrap();
+        let certificates = "/redfish/v1/Managers/rackfish/NetworkProtocol/HTTPS/Certificates";
+        assert_eq!(on["HTTPS"]["Certificates"]["@odata.id"], certificates);
         assert_eq!(on["SSDP"], json!({"ProtocolEnabled": true, "Port": 1900}));
     }
 }

@@ -54,6 +54,9 @@ fn links(call: &Call<'_>) -> Vec<(&'static str, &'static str)> {
         ("Registries", super::registries::URI),
         ("JsonSchemas", super::json_schemas::URI),
     ];
+    if call.face.certificate.is_some() {
+        links.push(("CertificateService", super::certificates::URI));
+    }
     if call.face.subscriptions.is_some() {
         links.push(("EventService", super::subscriptions::URI));
     }
