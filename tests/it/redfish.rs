@@ -486,6 +486,26 @@ async fn queries_do_what_the_root_announces() {
     assert!(members[0]["Processors"]["Id"].is_null(), "one level");
     let part = rig.get(&format!("{SYSTEMS}?$top=2&$skip=1")).await.body;
     assert_eq!((part["Members"].as_array().unwrap().len(), &part["Members@odata.count"]), (2, &json!(6)));
+    let filtered = async |filter: &str| {
+        let answer = rig.get(&format!("{SYSTEMS}?$filter={filter}")).await;
+        assert_eq!(answer.status, 200, "{filter}");
+        let members = answer.body["Members"].as_array().unwrap().clone();
+        (
+            members
+                .iter()
+                .map(|m| m["@odata.id"].as_str().unwrap().rsplit('/').next().unwrap().to_owned())
+                .collect::<Vec<_>>(),
+            answer.body["Members@odata.count"].as_u64().unwrap(),
+        )
+    };
+    assert_eq!(filtered("Id eq 'pdu-2'").await, (vec!["pdu-2".to_owned()], 1));
+    assert_eq!(filtered("Id eq 'pdu-2' or Id eq 'ipmi-1'&$skip=1&$expand=.").await, (vec!["pdu-2".to_owned()], 2));
+    assert_eq!(filtered("not (PowerState eq 'On') and PowerState eq 'On'").await, (vec![], 0));
+    assert_eq!(rig.get(&format!("{SYSTEMS}?$filter=Id is 'x'")).await.key(), "QueryParameterValueFormatError");
+    assert_eq!(rig.get(&format!("{SYSTEMS}/pdu-1?$filter=Id eq 'x'")).await.key(), "QueryNotSupportedOnResource");
+    // Nobody finds by a filter what they may not see.
+    let unseen = rig.as_user("tenant", Method::GET, &format!("{SYSTEMS}?$filter=Id ne 'x'"), None).await.body;
+    assert_eq!(unseen["Members@odata.count"], 2);
     let picked = rig.get(&format!("{SYSTEMS}/pdu-1?$select=Name,Status/State")).await.body;
     let keys: Vec<_> = picked.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, ["@odata.etag", "@odata.id", "@odata.type", "Name", "Status"]);
@@ -495,7 +515,7 @@ async fn queries_do_what_the_root_announces() {
     let only = rig.get("/redfish/v1/Systems/ipmi-1/LogServices?only").await.body;
     assert_eq!(only["Id"], "SEL");
     assert_eq!(rig.get(&format!("{SYSTEMS}?only")).await.body["Members@odata.count"], 6);
-    assert_eq!(rig.get(&format!("{SYSTEMS}?$filter=x")).await.status, 501);
+    assert_eq!(rig.get(&format!("{SYSTEMS}?$apply=x")).await.status, 501);
     assert_eq!(rig.get(&format!("{SYSTEMS}/pdu-1?only")).await.status, 400);
     assert_eq!(rig.get("/redfish/v1/?rpvunknown").await.status, 200);
     // What is closed to somebody stays a link.

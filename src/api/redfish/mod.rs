@@ -13,6 +13,7 @@ pub mod error;
 pub mod events;
 pub mod expand;
 pub mod fields;
+pub mod filter;
 pub mod http;
 pub mod messages;
 pub mod query;

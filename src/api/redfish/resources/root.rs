@@ -90,7 +90,7 @@ fn root(call: &Call<'_>) -> Result<Reply, Error> {
             o.set("SelectQuery", true)
                 .set("OnlyMemberQuery", true)
                 .set("TopSkipQuery", true)
-                .set("FilterQuery", false)
+                .set("FilterQuery", true)
                 .set("ExcerptQuery", false)
                 .set("MultipleHTTPRequests", true);
             o.obj("DeepOperations", |o| {
