@@ -217,7 +217,7 @@ async fn replace(call: &Call<'_>) -> Result<Reply, Error> {
         Ok(Ok(())) => Ok(Reply::done()),
         Ok(Err(TlsError::File { path, cause })) => {
             let text = format!("{}: {cause}.", path.display());
-            Err(Error::new(503, m::TEMPORARILY_UNAVAILABLE.with(["60"]).detail(text)).retry(Duration::from_secs(60)))
+            Err(Error::new(503, m::TEMPORARILY_UNAVAILABLE.with(["60"]).detail(text)).retry(Duration::from_mins(1)))
         }
         Ok(Err(cause)) => {
             let message = m::ACTION_PARAMETER_FORMAT.with(["given", "CertificateString", ACTION]);

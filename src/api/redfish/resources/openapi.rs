@@ -62,6 +62,7 @@ const COMPONENTS: &str = r"components:
                 $ref: http://redfish.dmtf.org/schemas/v1/Message.v1_3_0.yaml#/components/schemas/Message_v1_3_0_Message
 ";
 
+#[allow(clippy::unnecessary_wraps)]
 fn get(call: &Call<'_>) -> Result<Reply, Error> {
     // Without subscriptions there is no EventService, and nothing below it.
     let all = call.face.subscriptions.is_some();
