@@ -52,19 +52,19 @@ VIRTUAL_MEDIA = ("^VirtualMedia: Required Resource Error: Resource not found",)
 
 BOUNDS = {
     "service": {
-        "rack": Bound(2500, warnings=tuple(LEGACY)),
-        "single": Bound(1000, warnings=tuple(LEGACY)),
+        "rack": Bound(2700, warnings=tuple(LEGACY)),
+        "single": Bound(1900, warnings=tuple(LEGACY)),
     },
     "protocol": {
-        "rack": Bound(370, warnings=tuple(CHANCE), untested=True),
-        "single": Bound(370, warnings=tuple(CHANCE), untested=True),
+        "rack": Bound(390, warnings=tuple(CHANCE), untested=True),
+        "single": Bound(390, warnings=tuple(CHANCE), untested=True),
     },
     "interop": {
         "rack": Bound(130, failures=VIRTUAL_MEDIA),
-        "single": Bound(50, failures=VIRTUAL_MEDIA),
+        "single": Bound(60, failures=VIRTUAL_MEDIA),
     },
     "usecase": {
-        "rack": Bound(90),
-        "single": Bound(40),
+        "rack": Bound(98),
+        "single": Bound(54),
     },
 }
