@@ -4,6 +4,8 @@ pub mod boot_hint;
 mod connections;
 pub mod delivery;
 pub mod operations;
+mod plain_http;
 pub mod redfish;
 pub mod server;
+pub mod ssdp;
 pub mod tls;

@@ -12,10 +12,13 @@ use std::{
     time::Duration,
 };
 
-use actix_tls::accept::openssl::TlsStream;
+use actix_http::{HttpService, HttpServiceBuilder, TlsAcceptorConfig, error::DispatchError};
+use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
+use actix_tls::accept::{TlsError, max_concurrent_tls_connect, openssl::TlsStream};
 use actix_web::{
     App, HttpServer,
-    dev::{self, Extensions, ServerHandle as ActixHandle, ServiceRequest, ServiceResponse},
+    body::BoxBody,
+    dev::{self, AppConfig, Extensions, Server, ServerHandle as ActixHandle, ServiceRequest, ServiceResponse},
     rt::net::TcpStream,
     web,
 };
@@ -26,10 +29,16 @@ use super::{
     connections::{Connections, minded},
     operations,
     operations::Metrics,
+    plain_http::secured,
     redfish::{
-        Redfish, Served, admit::ClientCertificate, body::Unheard, http, resources::subscriptions::Subscriptions,
+        Redfish, Served,
+        admit::ClientCertificate,
+        body::Unheard,
+        http,
+        resources::{root::REDFISH_VERSION, subscriptions::Subscriptions},
     },
-    tls,
+    ssdp::Ssdp,
+    tls::{self, ReloadableAcceptor},
 };
 use crate::{auth::Auth, config, fleet::Fleet};
 
@@ -98,12 +107,15 @@ pub struct ServerHandle {
     servers: Vec<ActixHandle>,
     thread: JoinHandle<io::Result<()>>,
     counting: tokio::task::JoinHandle<()>,
+    ssdp: Arc<Ssdp>,
 }
 
 impl ServerHandle {
     /// Stops taking connections, lets requests under way end (bounded), and returns when all threads are gone.
     pub async fn stop(self) {
         self.metrics.set_ready(false);
+        // Stopping can't fail.
+        self.ssdp.set(false).ok();
         for server in &self.servers {
             server.stop(true).await;
         }
@@ -121,6 +133,15 @@ impl ServerHandle {
 
 /// Starts to serve. Has to be called within the runtime that the fleet lives on.
 pub fn start(service: Service, server: &config::Server) -> Result<ServerHandle, ServeError> {
+    start_with(service, server, None)
+}
+
+/// As [`start`], with a certificate that is shown and can be replaced over Redfish.
+pub fn start_with(
+    service: Service,
+    server: &config::Server,
+    certificate: Option<ReloadableAcceptor>,
+) -> Result<ServerHandle, ServeError> {
     let listeners = server.listen.iter().map(|a| listen(*a, &server.listen)).collect::<Result<Vec<_>, _>>()?;
     let addresses: Vec<SocketAddr> = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
     let own = server.operations_listen.map(|a| listen(a, &[])).transpose()?;
@@ -138,7 +159,15 @@ pub fn start(service: Service, server: &config::Server) -> Result<ServerHandle, 
         tokio::spawn(async move { metrics.follow(&fleet).await })
     };
     let reached = Served { port: addresses.first().map(SocketAddr::port), tls: service.tls.is_some() };
-    let face = Redfish::new(service.fleet, service.auth, service.subscriptions, Arc::clone(&metrics), reached);
+    let ssdp = Arc::new(Ssdp::new(service.fleet.uuid(), reached.tls, addresses.clone(), REDFISH_VERSION));
+    if server.ssdp
+        && let Err(error) = ssdp.set(true)
+    {
+        tracing::warn!(%error, "searches for Redfish services are not answered (ssdp)");
+    }
+    let mut face = Redfish::new(service.fleet, service.auth, service.subscriptions, Arc::clone(&metrics), reached);
+    face.ssdp = Some(Arc::clone(&ssdp));
+    face.certificate = certificate;
     let face = web::Data::new(face);
     let (send, receive) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new()
@@ -163,7 +192,7 @@ pub fn start(service: Service, server: &config::Server) -> Result<ServerHandle, 
         })
         .map_err(ServeError::Start)?;
     if let Ok(servers) = receive.recv() {
-        return Ok(ServerHandle { addresses, operations, metrics, servers, thread, counting });
+        return Ok(ServerHandle { addresses, operations, metrics, servers, thread, counting, ssdp });
     }
     counting.abort();
     Err(ServeError::Start(match thread.join() {
@@ -200,28 +229,34 @@ fn build(
     let mut servers = Vec::new();
     let shared = own.is_none();
     let main_face = face.clone();
-    let mut main = HttpServer::new(move || {
+    let app = move || {
         let app = App::new().wrap_fn(minded).app_data(main_face.clone()).configure(boot_hint::routes);
         let app = if shared { app.configure(operations::guarded) } else { app };
         app.default_service(web::to(http::serve)).wrap_fn(no_endless_bodies)
-    })
-    .keep_alive(KEEP_ALIVE)
-    .client_request_timeout(HEAD_TIME)
-    .client_disconnect_timeout(CLOSE_TIME)
-    .tls_handshake_timeout(HANDSHAKE_TIME)
-    .max_connections(MAX_CONNECTIONS)
-    .max_connection_rate(MAX_HANDSHAKES)
-    .tcp_nodelay(true)
-    .disable_signals()
-    .shutdown_timeout(STOP_TIME)
-    .on_connect({
-        let connections = Arc::clone(connections);
-        move |io, data| connected(&connections, io, data)
-    });
+    };
+    // actix-web's own builder hands a connection to OpenSSL before anybody has seen what its client speaks.
+    max_concurrent_tls_connect(MAX_HANDSHAKES);
+    let mut main =
+        Server::build().max_concurrent_connections(MAX_CONNECTIONS).disable_signals().shutdown_timeout(STOP_TIME);
     for (listener, acceptor) in listeners.into_iter().zip(acceptors) {
-        main = match acceptor {
-            Some(acceptor) => main.listen_openssl(listener, acceptor)?,
-            None => main.listen(listener)?,
+        let address = listener.local_addr()?;
+        let stopping = main.graceful_shutdown_signal();
+        let stopping = move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        };
+        let (app, connections) = (app.clone(), Arc::clone(connections));
+        let app = move || map_config(app().into_factory(), |()| AppConfig::default());
+        main = match acceptor.map(SslAcceptorBuilder::build) {
+            Some(acceptor) => main.listen("https", listener, move || {
+                let http = tuned(HttpService::build().secure(), &connections, stopping.clone());
+                let handshake = TlsAcceptorConfig::default().handshake_timeout(HANDSHAKE_TIME);
+                fn_service(async |stream| secured(stream).await.map_err(|e| TlsError::Service(DispatchError::Io(e))))
+                    .and_then(http.local_addr(address).finish(app()).openssl_with_config(acceptor.clone(), handshake))
+            })?,
+            None => main.listen("http", listener, move || {
+                tuned(HttpService::build(), &connections, stopping.clone()).local_addr(address).finish(app()).tcp()
+            })?,
         };
     }
     servers.push(main.run());
@@ -242,6 +277,29 @@ fn build(
         servers.push(server.run());
     }
     Ok(servers)
+}
+
+/// What both kinds of listeners have in common.
+fn tuned<T, S, F>(
+    http: HttpServiceBuilder<T, S>,
+    connections: &Arc<Connections>,
+    stopping: impl Fn() -> F + 'static,
+) -> HttpServiceBuilder<T, S>
+where
+    T: 'static,
+    F: Future<Output = ()> + 'static,
+    S: dev::ServiceFactory<actix_http::Request, Config = ()>,
+    S::Error: Into<actix_http::Response<BoxBody>> + 'static,
+    S::InitError: std::fmt::Debug,
+    <S::Service as dev::Service<actix_http::Request>>::Future: 'static,
+{
+    let connections = Arc::clone(connections);
+    http.graceful_shutdown_signal(stopping)
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_TIME)
+        .client_disconnect_timeout(CLOSE_TIME)
+        .tcp_nodelay(true)
+        .on_connect_ext(move |io: &T, data| connected(&connections, io, data))
 }
 
 /// Ends connections whose request's body nobody waits for.

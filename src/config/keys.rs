@@ -15,6 +15,7 @@ pub const SERVER: &[&str] = &[
     "include",
     "tls",
     "operations_listen",
+    "ssdp",
     "insecure_local_event_destinations",
     "insecure_open_boot_hints",
     "observe_only",

@@ -82,6 +82,7 @@ fn server(s: &Section<'_>, sources: &Sources, p: &mut Problems) -> Server {
         state_dir: s.path(p, sources, "state_dir").unwrap_or(default.state_dir),
         tls,
         operations_listen,
+        ssdp: s.flag(p, sources, "ssdp").unwrap_or(false),
         insecure_open_boot_hints: s.flag(p, sources, "insecure_open_boot_hints").unwrap_or(false),
         insecure_local_event_destinations: s.flag(p, sources, "insecure_local_event_destinations").unwrap_or(false),
         observe_only: s.flag(p, sources, "observe_only").unwrap_or(false),

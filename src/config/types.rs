@@ -39,6 +39,8 @@ pub struct Server {
     pub operations_listen: Option<SocketAddr>,
     /// Serve `/boot/<mac>` to anyone, for firmware that can't log in.
     pub insecure_open_boot_hints: bool,
+    /// Answer clients that search the network for Redfish services (SSDP).
+    pub ssdp: bool,
     /// Let event subscriptions name this machine or its link (loopback, link-local): for tests and for clients that run
     /// beside rackfish. Otherwise an account could have us post to services that trust local callers.
     pub insecure_local_event_destinations: bool,
@@ -62,6 +64,7 @@ impl Default for Server {
             tls: Tls::default(),
             operations_listen: None,
             insecure_open_boot_hints: false,
+            ssdp: false,
             insecure_local_event_destinations: false,
             observe_only: false,
             watch: true,

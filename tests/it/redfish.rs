@@ -6,6 +6,10 @@ mod certificates;
 mod limits;
 #[path = "redfish/rack.rs"]
 mod rack;
+#[path = "redfish/redirect.rs"]
+mod redirect;
+#[path = "redfish/replace.rs"]
+mod replace;
 #[path = "redfish/tasks.rs"]
 mod tasks;
 
@@ -17,7 +21,10 @@ use std::{
 };
 
 use rackfish::{
-    api::server::{self, Acceptor, ServerHandle, Service},
+    api::{
+        server::{self, Acceptor, ServerHandle, Service},
+        tls::ReloadableAcceptor,
+    },
     auth::Auth,
     fleet::Fleet,
     model::{Role, Scope, Secret},
@@ -79,6 +86,16 @@ impl Rig {
         tls: Option<Acceptor>,
         client: reqwest::ClientBuilder,
     ) -> Self {
+        Self::certified(each, change, tls, None, client).await
+    }
+
+    async fn certified(
+        each: u32,
+        change: impl FnOnce(&mut rackfish::config::Config),
+        tls: Option<Acceptor>,
+        certificate: Option<ReloadableAcceptor>,
+        client: reqwest::ClientBuilder,
+    ) -> Self {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let mut rack = Rack::new(each);
         change(&mut rack.config);
@@ -97,7 +114,7 @@ impl Rig {
         let config = Arc::new(rack.config.clone());
         let fleet = Fleet::open(Arc::clone(&config), store).await.unwrap();
         let service = Service { fleet, auth, subscriptions: None, tls };
-        let server = server::start(service, &config.server).unwrap();
+        let server = server::start_with(service, &config.server, certificate).unwrap();
         let url = format!("{scheme}://{}", server.addresses[0]);
         let rig = Self { rack, server, http: client.no_proxy().build().unwrap(), url };
         // Every state has been read once.
@@ -469,6 +486,26 @@ async fn queries_do_what_the_root_announces() {
     assert!(members[0]["Processors"]["Id"].is_null(), "one level");
     let part = rig.get(&format!("{SYSTEMS}?$top=2&$skip=1")).await.body;
     assert_eq!((part["Members"].as_array().unwrap().len(), &part["Members@odata.count"]), (2, &json!(6)));
+    let filtered = async |filter: &str| {
+        let answer = rig.get(&format!("{SYSTEMS}?$filter={filter}")).await;
+        assert_eq!(answer.status, 200, "{filter}");
+        let members = answer.body["Members"].as_array().unwrap().clone();
+        (
+            members
+                .iter()
+                .map(|m| m["@odata.id"].as_str().unwrap().rsplit('/').next().unwrap().to_owned())
+                .collect::<Vec<_>>(),
+            answer.body["Members@odata.count"].as_u64().unwrap(),
+        )
+    };
+    assert_eq!(filtered("Id eq 'pdu-2'").await, (vec!["pdu-2".to_owned()], 1));
+    assert_eq!(filtered("Id eq 'pdu-2' or Id eq 'ipmi-1'&$skip=1&$expand=.").await, (vec!["pdu-2".to_owned()], 2));
+    assert_eq!(filtered("not (PowerState eq 'On') and PowerState eq 'On'").await, (vec![], 0));
+    assert_eq!(rig.get(&format!("{SYSTEMS}?$filter=Id is 'x'")).await.key(), "QueryParameterValueFormatError");
+    assert_eq!(rig.get(&format!("{SYSTEMS}/pdu-1?$filter=Id eq 'x'")).await.key(), "QueryNotSupportedOnResource");
+    // Nobody finds by a filter what they may not see.
+    let unseen = rig.as_user("tenant", Method::GET, &format!("{SYSTEMS}?$filter=Id ne 'x'"), None).await.body;
+    assert_eq!(unseen["Members@odata.count"], 2);
     let picked = rig.get(&format!("{SYSTEMS}/pdu-1?$select=Name,Status/State")).await.body;
     let keys: Vec<_> = picked.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, ["@odata.etag", "@odata.id", "@odata.type", "Name", "Status"]);
@@ -478,7 +515,7 @@ async fn queries_do_what_the_root_announces() {
     let only = rig.get("/redfish/v1/Systems/ipmi-1/LogServices?only").await.body;
     assert_eq!(only["Id"], "SEL");
     assert_eq!(rig.get(&format!("{SYSTEMS}?only")).await.body["Members@odata.count"], 6);
-    assert_eq!(rig.get(&format!("{SYSTEMS}?$filter=x")).await.status, 501);
+    assert_eq!(rig.get(&format!("{SYSTEMS}?$apply=x")).await.status, 501);
     assert_eq!(rig.get(&format!("{SYSTEMS}/pdu-1?only")).await.status, 400);
     assert_eq!(rig.get("/redfish/v1/?rpvunknown").await.status, 200);
     // What is closed to somebody stays a link.
@@ -519,7 +556,13 @@ async fn the_manager_tells_how_it_is_reached() {
     assert_eq!(protocols["HTTPS"], json!({"ProtocolEnabled": false}));
     assert_eq!(rig.get("/redfish/v1/Managers/bmc-ipmi-1/NetworkProtocol").await.status, 404, "a BMC's is not known");
     assert!(rig.get("/redfish/v1/Managers/bmc-ipmi-1").await.body["NetworkProtocol"].is_null());
-    assert_eq!(rig.patch(&uri, json!({"HTTP": {"ProtocolEnabled": false}})).await.status, 405);
+    let answer = rig.patch(&uri, json!({"HTTP": {"ProtocolEnabled": false}})).await;
+    assert_eq!((answer.status.as_u16(), answer.key()), (400, "PropertyNotWritable"));
+    let off = json!({"SSDP": {"ProtocolEnabled": false}});
+    assert_eq!(rig.patch(&uri, off.clone()).await.body["SSDP"], json!({"ProtocolEnabled": false}));
+    assert_eq!(rig.as_user("operator", Method::PATCH, &uri, Some(off.clone())).await.status, 403);
+    let stale = rig.request(Method::PATCH, &uri).basic_auth("admin", Some(PASSWORD)).header("If-Match", "\"old\"");
+    assert_eq!(Rig::send(stale.json(&off)).await.status, 412);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! `$expand`, `$select` and `only`, worked out on bodies that are already written.
+//! `$expand`, `$filter`, `$select` and `only`, worked out on bodies that are already written.
 //!
 //! [`expand`] makes one pass over the bytes: a link is an object that holds `@odata.id` and nothing else, and
 //! [`super::doc`] writes it in exactly one way. Nothing is parsed, so a collection of 1,000 members costs what its
@@ -99,6 +99,31 @@ pub fn only_member(body: &[u8]) -> Option<String> {
     }
 }
 
+/// `body`, a collection, with those members that `wants` has a yes for, of which the first `skip` are left out and `top`
+/// are kept. The count is that of all that are wanted. `fetch` gives what a link leads to.
+pub fn filter(
+    body: &[u8],
+    wants: impl Fn(&Value) -> bool,
+    (skip, top): (usize, Option<usize>),
+    mut fetch: impl FnMut(&str) -> Option<Vec<u8>>,
+) -> Vec<u8> {
+    let Ok(Value::Object(mut all)) = serde_json::from_slice(body) else { return body.to_vec() };
+    let Some(Value::Array(members)) = all.remove("Members") else { return body.to_vec() };
+    let mut meets = |member: &Value| match member.as_object() {
+        Some(link) if link.len() == 1 => {
+            let resource = link.get("@odata.id").and_then(Value::as_str).and_then(&mut fetch);
+            resource.and_then(|bytes| serde_json::from_slice(&bytes).ok()).is_some_and(|resource| wants(&resource))
+        }
+        // Collections of log entries hold their members themselves.
+        _ => wants(member),
+    };
+    let members: Vec<_> = members.into_iter().filter(|member| meets(member)).collect();
+    all.insert("Members@odata.count".to_owned(), members.len().into());
+    let members: Vec<_> = members.into_iter().skip(skip).take(top.unwrap_or(usize::MAX)).collect();
+    all.insert("Members".to_owned(), members.into());
+    Value::Object(all).to_string().into_bytes()
+}
+
 /// `body` with the identity and the properties at `paths` (`Status/State`) alone.
 pub fn select(body: &[u8], paths: &[String]) -> Vec<u8> {
     let Ok(Value::Object(all)) = serde_json::from_slice(body) else { return body.to_vec() };
@@ -169,6 +194,18 @@ mod tests {
         ))
         .unwrap();
         assert_eq!(out, json!({"@odata.id": "/x", "Name": "n", "Status": {"State": "a"}}));
+    }
+
+    #[test]
+    fn members_are_filtered_before_they_are_counted_and_cut() {
+        let body = json!({"Members": [{"@odata.id": "/1"}, {"@odata.id": "/2"}, {"@odata.id": "/gone"},
+                          {"@odata.id": "/3"}, {"Id": "/4", "Name": "whole"}], "Members@odata.count": 5});
+        let fetch = |uri: &str| (uri != "/gone").then(|| json!({ "Id": uri }).to_string().into_bytes());
+        let wants = |resource: &Value| resource["Id"] != "/2";
+        let out = filter(body.to_string().as_bytes(), wants, (1, Some(1)), fetch);
+        let out: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(out, json!({"Members": [{"@odata.id": "/3"}], "Members@odata.count": 3}));
+        assert_eq!(filter(b"{}", wants, (0, None), fetch), b"{}");
     }
 
     #[test]

@@ -153,7 +153,8 @@ impl Fields {
     }
 
     fn wrong_type<T>(&mut self, key: &str, value: &Value) -> Option<T> {
-        let value = if key.contains("Password") { "given".to_owned() } else { show(value) };
+        let value =
+            if key.contains("Password") || key == "CertificateString" { "given".to_owned() } else { show(value) };
         let message = match self.action {
             Some(action) => m::ACTION_PARAMETER_TYPE.with([&value, key, action]),
             None => m::PROPERTY_TYPE.with([&value, key]),

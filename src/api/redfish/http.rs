@@ -119,6 +119,8 @@ async fn handle(
         Some(Method::Get) => Query::parse(req.query_string(), resource.queries)?,
         _ => Query::default(),
     };
+    // What is filtered is counted and cut afterwards.
+    let whole = Query { top: None, skip: 0, ..query.clone() };
     let actor = match &principal {
         Some(principal) => admit::actor(principal, Arc::clone(request)),
         None => admit::nobody(Arc::clone(request)),
@@ -130,7 +132,7 @@ async fn handle(
         resource,
         uri: req.path(),
         params,
-        query: &query,
+        query: if query.filter.is_some() { &whole } else { &query },
         if_match: headers.get(header::IF_MATCH).and_then(|v| v.to_str().ok()),
         peer,
         body: &body,
@@ -149,7 +151,7 @@ async fn handle(
     }
     acceptable(headers, &reply)?;
     if !query.is_plain() {
-        return Ok(shaped(&call, reply));
+        return Ok(shaped(&call, &query, reply));
     }
     Ok(unless_known(headers, reply))
 }
@@ -167,24 +169,30 @@ fn unless_known(headers: &HeaderMap, reply: Reply) -> Reply {
     reply
 }
 
-/// Applies `only`, `$expand` and `$select` to a resource that was written whole.
-fn shaped(call: &Call<'_>, mut reply: Reply) -> Reply {
+/// Applies `only`, `$filter`, `$expand` and `$select` to a resource that was written whole.
+fn shaped(call: &Call<'_>, query: &Query, mut reply: Reply) -> Reply {
     if reply.status != 200 {
         return reply;
     }
-    if call.query.only {
+    if query.only {
         if let Some(member) = expand::only_member(&reply.body.bytes).and_then(|uri| fetch(call, &uri)) {
             return member;
         }
         return reply;
     }
-    if let Some(which) = call.query.expand {
+    if let Some(filter) = &query.filter {
+        let (wants, part) = (|resource: &_| filter.wants(resource), (query.skip, query.top));
+        reply.body.bytes = expand::filter(&reply.body.bytes, wants, part, |uri| fetch(call, uri).map(|m| m.body.bytes));
+        // It would not follow the members.
+        reply.body.etag = None;
+    }
+    if let Some(which) = query.expand {
         reply.body.bytes =
             expand::expand(&reply.body.bytes, which, |uri| fetch(call, uri).map(|member| member.body.bytes));
         // It would not follow the members.
         reply.body.etag = None;
     }
-    if let Some(paths) = &call.query.select {
+    if let Some(paths) = &query.select {
         reply.body.bytes = expand::select(&reply.body.bytes, paths);
     }
     reply

@@ -280,6 +280,8 @@ BASE {
         "Send a value of the right type.";
     ACTION_PARAMETER_NOT_IN_LIST = ActionParameterValueNotInList(3) Warning "%1 is not a value that the parameter %2 of the action %3 takes here." =>
         "Choose one of the allowable values listed beside the action.";
+    ACTION_PARAMETER_FORMAT = ActionParameterValueFormatError(3) Warning "The value %1 of the parameter %2 of the action %3 is not formed as it has to be." =>
+        "Correct the value.";
     ACTION_PARAMETER_CONFLICT = ActionParameterValueConflict(2) Warning "ActionParameterValueConflict: the parameter %1 can't be %2 at this moment." =>
         "Wait a little and send the request again.";
     INSUFFICIENT_PRIVILEGE = InsufficientPrivilege(0) Critical "The account may not do that." =>

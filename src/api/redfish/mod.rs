@@ -13,6 +13,7 @@ pub mod error;
 pub mod events;
 pub mod expand;
 pub mod fields;
+pub mod filter;
 pub mod http;
 pub mod messages;
 pub mod query;
@@ -27,7 +28,11 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use crate::{api::operations::Metrics, auth::Auth, fleet::Fleet};
+use crate::{
+    api::{operations::Metrics, ssdp::Ssdp, tls::ReloadableAcceptor},
+    auth::Auth,
+    fleet::Fleet,
+};
 use resources::{logs::LogCache, subscriptions::Subscriptions};
 use route::Router;
 
@@ -52,6 +57,10 @@ pub struct Redfish {
     pub metrics: Arc<Metrics>,
     /// Where it listens.
     pub served: Served,
+    /// Answers searches on the network; `None`: it can't be had here.
+    pub ssdp: Option<Arc<Ssdp>>,
+    /// What the service proves itself with; `None`: plain HTTP.
+    pub certificate: Option<ReloadableAcceptor>,
     /// Where operations run: never on a listener's own threads.
     pub runtime: Handle,
     /// Logs as last read.
@@ -75,6 +84,8 @@ impl Redfish {
             subscriptions,
             metrics,
             served,
+            ssdp: None,
+            certificate: None,
             runtime: Handle::current(),
             logs: Arc::default(),
             router: Router::new(table::ALL),

@@ -1,6 +1,6 @@
 //! Query parameters (DSP0266, "Query parameters"): as far as `ProtocolFeaturesSupported` of the root announces them.
 
-use super::{descriptor::Queries, error::Error, messages as m};
+use super::{descriptor::Queries, error::Error, filter::Filter, messages as m};
 
 /// Which links `$expand` follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct Query {
     pub select: Option<Vec<String>>,
     /// `only`
     pub only: bool,
+    /// `$filter`
+    pub filter: Option<Filter>,
     /// `$top`
     pub top: Option<usize>,
     /// `$skip`
@@ -42,7 +44,7 @@ impl Query {
             let (key, value) = (decode(key), decode(value));
             let needs = match key.as_str() {
                 "$expand" | "$select" => Queries::Single,
-                "only" | "$top" | "$skip" => Queries::Collection,
+                "only" | "$top" | "$skip" | "$filter" => Queries::Collection,
                 other if other.starts_with('$') => {
                     return Err(Error::new(501, m::QUERY_UNSUPPORTED.with([other])));
                 }
@@ -57,10 +59,10 @@ impl Query {
             }
             query.set(&key, &value).ok_or_else(|| Error::new(400, m::QUERY_FORMAT.with([&value, &key])))?;
         }
-        let kinds = [query.expand.is_some(), query.select.is_some(), query.only, query.top.is_some() || query.skip > 0];
-        // `$expand` of a part of the members is the only combination with one clear meaning.
-        if kinds.iter().filter(|k| **k).count() > 1 && !(query.expand.is_some() && kinds == [true, false, false, true])
-        {
+        // Some of the members, and those whole: that has one clear meaning. Anything else stands alone.
+        let some = query.top.is_some() || query.skip > 0 || query.filter.is_some();
+        let kinds = [query.select.is_some(), query.only, query.expand.is_some() || some];
+        if kinds.iter().filter(|k| **k).count() > 1 {
             return Err(Error::new(400, m::QUERY_COMBINATION.with([])));
         }
         Ok(query)
@@ -77,6 +79,7 @@ impl Query {
                 self.select = Some(paths);
             }
             "only" if value.is_empty() => self.only = true,
+            "$filter" => self.filter = Some(Filter::parse(value)?),
             "$top" => self.top = Some(value.parse().ok()?),
             "$skip" => self.skip = value.parse().ok()?,
             _ => return None,
@@ -136,13 +139,18 @@ mod tests {
         assert_eq!(Query::parse("$expand=*", Queries::Single).unwrap().expand, Some(Expand::All));
         let q = Query::parse("$top=2&$skip=3&$expand=.", Queries::Collection).unwrap();
         assert_eq!((q.top, q.skip), (Some(2), 3));
+        let q = Query::parse("$filter=Id+eq+%27a%27&$top=2&$expand=.", Queries::Collection).unwrap();
+        assert!(q.filter.is_some() && q.top == Some(2) && q.expand.is_some());
         assert!(Query::parse("only", Queries::Collection).unwrap().only);
         assert!(Query::parse("&&rpvunknown", Queries::None).unwrap().is_plain());
     }
 
     #[test]
     fn what_is_not_is_refused() {
-        assert_eq!(status("$filter=a", Queries::Collection), 501);
+        assert_eq!(status("$filter=a", Queries::Collection), 400);
+        assert_eq!(status("$filter=Id%20eq%20'a'", Queries::Single), 400);
+        assert_eq!(status("$filter=Id%20eq%20'a'&only", Queries::Collection), 400);
+        assert_eq!(status("$filter=Id%20eq%20'a'&$select=Name", Queries::Collection), 400);
         assert_eq!(status("$rpvunknown", Queries::Single), 501);
         assert_eq!(status("only", Queries::Single), 400);
         assert_eq!(status("only=foo", Queries::Collection), 400);

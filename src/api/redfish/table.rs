@@ -3,8 +3,8 @@
 use super::{
     descriptor::Resource,
     resources::{
-        accounts, chassis, ethernet, json_schemas, logs, managers, metadata, network_protocol, power, processors,
-        registries, reset, roles, root, sensors, sessions, subscriptions, systems, tasks, thermal,
+        accounts, certificates, chassis, ethernet, json_schemas, logs, managers, metadata, network_protocol, openapi,
+        power, processors, registries, reset, roles, root, sensors, sessions, subscriptions, systems, tasks, thermal,
     },
 };
 
@@ -15,6 +15,7 @@ pub static ALL: &[&Resource] = &[
     &root::ODATA,
     &metadata::METADATA,
     &metadata::SCHEMAS,
+    &openapi::OPENAPI,
     &systems::COLLECTION,
     &systems::SYSTEM,
     &reset::RESET,
@@ -36,6 +37,11 @@ pub static ALL: &[&Resource] = &[
     &managers::COLLECTION,
     &managers::MANAGER,
     &network_protocol::NETWORK_PROTOCOL,
+    &certificates::COLLECTION,
+    &certificates::CERTIFICATE,
+    &certificates::SERVICE,
+    &certificates::LOCATIONS,
+    &certificates::REPLACE,
     &sessions::SERVICE,
     &sessions::COLLECTION,
     &sessions::SESSION,

@@ -21,7 +21,7 @@ use openssl::{
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
-use super::{CertificateInfo, TlsError, made};
+use super::{CertificateInfo, TlsError, made, replaced};
 use crate::config::Tls;
 
 /// What we speak (RFC 7301): HTTP/1.1 is all that Redfish clients need.
@@ -38,10 +38,18 @@ pub(super) struct Current {
     pub info: CertificateInfo,
     /// Of all files: equal means that nothing has changed.
     pub digest: [u8; 32],
-    chain: Vec<X509>,
-    key: PKey<Private>,
+    pub chain: Vec<X509>,
+    pub key: PKey<Private>,
+    pub asked: Asked,
     clients: Vec<X509>,
     session_context: [u8; 32],
+}
+
+/// What was asked for when the files were read.
+pub(super) struct Asked {
+    pub tls: Tls,
+    pub state_dir: PathBuf,
+    pub listen: Vec<SocketAddr>,
 }
 
 /// The curves of the profile; OpenSSL would take more.
@@ -66,6 +74,10 @@ pub(super) fn load(tls: &Tls, state_dir: &Path, listen: &[SocketAddr]) -> Result
         (None, Some(key)) => {
             let what = "server.tls.key is set without server.tls.certificate; set both or none".to_owned();
             return Err(TlsError::Content { path: key.clone(), what });
+        }
+        (None, None) if replaced::file(state_dir).exists() => {
+            let both = replaced::file(state_dir);
+            (both.clone(), both, None)
         }
         (None, None) => {
             let made = made::certificate(state_dir, tls, listen)?;
@@ -104,6 +116,7 @@ pub(super) fn load(tls: &Tls, state_dir: &Path, listen: &[SocketAddr]) -> Result
         digest: digest.finalize().into(),
         chain,
         key: private,
+        asked: Asked { tls: tls.clone(), state_dir: state_dir.to_owned(), listen: listen.to_vec() },
         clients,
         session_context,
     })
@@ -215,7 +228,8 @@ pub(super) fn names(certificate: &X509Ref) -> Vec<String> {
     names.iter().flatten().filter_map(text).collect()
 }
 
-fn date(time: &Asn1TimeRef) -> Result<OffsetDateTime, ErrorStack> {
+/// A certificate's time as everybody else has it.
+pub fn date(time: &Asn1TimeRef) -> Result<OffsetDateTime, ErrorStack> {
     let now = OffsetDateTime::now_utc();
     let left = Asn1Time::days_from_now(0)?.diff(time)?;
     let left = time::Duration::days(left.days.into()).saturating_add(time::Duration::seconds(left.secs.into()));

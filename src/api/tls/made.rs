@@ -258,7 +258,7 @@ fn new_key() -> Result<PKey<Private>, ErrorStack> {
 }
 
 /// Writes aside and renames: whoever reads finds the old file or the new one.
-fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), TlsError> {
+pub(super) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), TlsError> {
     let aside = path.with_extension("new");
     let write = || -> io::Result<()> {
         match fs::remove_file(&aside) {

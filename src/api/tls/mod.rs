@@ -6,6 +6,7 @@
 
 mod context;
 mod made;
+mod replaced;
 #[cfg(test)]
 mod tests;
 
@@ -21,12 +22,13 @@ use openssl::{
     error::ErrorStack,
     nid::Nid,
     ssl::{ClientHelloResponse, SslAcceptorBuilder, SslRef},
-    x509::X509VerifyResult,
+    x509::{X509, X509VerifyResult},
 };
 use time::OffsetDateTime;
 
 use crate::config::Tls;
-use context::Current;
+pub(crate) use context::date;
+use context::{Asked, Current};
 
 /// Why there is no TLS, or why the old certificate stays.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +107,31 @@ impl ReloadableAcceptor {
         new.log();
         self.current.store(Arc::new(new));
         Ok(true)
+    }
+
+    /// The chain that is served now, the server's own certificate first.
+    pub fn chain(&self) -> Vec<X509> {
+        self.current.load().chain.clone()
+    }
+
+    /// Whether [`Self::replace`] may be used: the configuration names no certificate of its own.
+    pub fn can_replace(&self) -> bool {
+        let current = self.current.load();
+        current.asked.tls.certificate.is_none() && current.asked.tls.key.is_none()
+    }
+
+    /// Serves the chain in `pem` from the next connection on, and after a restart too. A chain without a key goes with
+    /// the key in use. Blocks for some milliseconds; on an error the old certificate stays.
+    pub fn replace(&self, pem: &str) -> Result<(), TlsError> {
+        let current = self.current.load_full();
+        if !self.can_replace() {
+            let path = current.info.file.clone();
+            let what = "is named by the configuration; replace that file, it is read again".to_owned();
+            return Err(TlsError::Content { path, what });
+        }
+        let Asked { tls, state_dir, listen } = &current.asked;
+        replaced::keep(state_dir, pem, &current.key)?;
+        self.reload(tls, state_dir, listen).map(|_| ())
     }
 
     /// What is served now.

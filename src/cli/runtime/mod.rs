@@ -147,7 +147,7 @@ async fn start(config: &Arc<Config>, first: Option<(String, Secret)>) -> Result<
         subscriptions: Some(Arc::new(events::Kept(delivery.clone()))),
         tls: tls.clone().map(|tls| -> server::Acceptor { Arc::new(move || tls.builder().map_err(|e| e.to_string())) }),
     };
-    let server = server::start(service, server).map_err(|e| failed("listen", caused(&e)))?;
+    let server = server::start_with(service, server, tls.clone()).map_err(|e| failed("listen", caused(&e)))?;
     for address in &server.addresses {
         tracing::info!(%address, "serving Redfish");
     }

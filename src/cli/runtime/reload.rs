@@ -111,10 +111,17 @@ impl Reloader {
             }
         }
         let fixed = |s: &config::Server| {
-            (s.listen.clone(), s.operations_listen, s.state_dir.clone(), s.tls.insecure_plain_http, s.log_format)
+            (
+                s.listen.clone(),
+                s.operations_listen,
+                s.ssdp,
+                s.state_dir.clone(),
+                s.tls.insecure_plain_http,
+                s.log_format,
+            )
         };
         if fixed(&old.server) != fixed(&new.server) {
-            summary.push_str("; listen, state_dir, plain HTTP and log_format change with a restart only");
+            summary.push_str("; listen, ssdp, state_dir, plain HTTP and log_format change with a restart only");
         }
         tracing::info!("configuration reloaded: {summary}");
         ReloadReport { summary, warnings: loaded.warnings }

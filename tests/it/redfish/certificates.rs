@@ -11,20 +11,20 @@ use openssl::{
     pkey::{PKey, Private},
     x509::{X509, X509Name, extension::BasicConstraints},
 };
-use rackfish::{api::tls::ReloadableAcceptor, config::Tls};
+use rackfish::config::Tls;
 use tempfile::TempDir;
 
 use super::*;
 
 /// A certificate and its key.
-struct Pair {
-    certificate: X509,
-    key: PKey<Private>,
+pub(super) struct Pair {
+    pub(super) certificate: X509,
+    pub(super) key: PKey<Private>,
 }
 
 impl Pair {
     /// Signed by `authority`, or an authority of its own.
-    fn new(name: &str, authority: Option<&Self>) -> Self {
+    pub(super) fn new(name: &str, authority: Option<&Self>) -> Self {
         let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
         let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
         let mut subject = X509Name::builder().unwrap();

@@ -232,7 +232,8 @@ fn render(entry: &LogEntry, entries: &str) -> Doc {
         .set("EntryType", "SEL")
         .opt("Created", entry.at)
         .set("Severity", readings::health(entry.severity))
-        .set("Message", &entry.message);
+        .set("Message", &entry.message)
+        .opt("MessageId", event_data(&entry.raw));
     if !entry.raw.is_empty() {
         let hex = entry.raw.iter().fold(String::new(), |hex, b| format!("{hex}{b:02x}"));
         doc.obj("Oem", |o| {
@@ -242,6 +243,13 @@ fn render(entry: &LogEntry, entries: &str) -> Doc {
         });
     }
     doc
+}
+
+/// What the schema wants as the `MessageId` of a SEL entry: direction and type of the event, and its three bytes of data
+/// (bytes 13 to 16 of the record, IPMI 2.0 table 32-1).
+fn event_data(record: &[u8]) -> Option<String> {
+    let [.., kind, one, two, three] = <&[u8; 16]>::try_from(record).ok()?;
+    Some(format!("0x{kind:02x}{one:02x}{two:02x}{three:02x}"))
 }
 
 async fn clear(call: &Call<'_>) -> Result<Reply, Error> {
@@ -255,4 +263,17 @@ async fn clear(call: &Call<'_>) -> Result<Reply, Error> {
     let task = call.run(Target::Node(node.id.clone(), Layer::Host), Op::ClearLog, asked).await?;
     call.face.logs.logs.remove(&node.id);
     Ok(task.unwrap_or_else(Reply::done))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::event_data;
+
+    #[test]
+    fn a_record_of_the_event_log_has_its_data_as_message_id() {
+        let record = [1, 0, 2, 0, 0, 0, 0, 0x20, 0, 4, 7, 0x42, 0x6f, 0xa5, 0x0b, 0xff];
+        assert_eq!(event_data(&record).as_deref(), Some("0x6fa50bff"));
+        assert_eq!(event_data(&[]), None);
+        assert_eq!(event_data(&[0; 17]), None);
+    }
 }

@@ -1,6 +1,7 @@
 //! One file per resource: its descriptor, its handlers, and the pure function that writes it.
 
 pub mod accounts;
+pub mod certificates;
 pub mod chassis;
 pub mod ethernet;
 pub mod json_schemas;
@@ -8,6 +9,7 @@ pub mod logs;
 pub mod managers;
 pub mod metadata;
 pub mod network_protocol;
+pub mod openapi;
 pub mod power;
 pub mod processors;
 pub mod readings;

@@ -9,6 +9,9 @@ use super::super::{
     reply::Reply,
 };
 
+/// The version of the protocol (DSP0266).
+pub const REDFISH_VERSION: &str = "1.20.0";
+
 /// `/redfish`
 pub static VERSIONS: Resource = Resource {
     schema: "versions",
@@ -51,6 +54,9 @@ fn links(call: &Call<'_>) -> Vec<(&'static str, &'static str)> {
         ("Registries", super::registries::URI),
         ("JsonSchemas", super::json_schemas::URI),
     ];
+    if call.face.certificate.is_some() {
+        links.push(("CertificateService", super::certificates::URI));
+    }
     if call.face.subscriptions.is_some() {
         links.push(("EventService", super::subscriptions::URI));
     }
@@ -70,7 +76,7 @@ fn root(call: &Call<'_>) -> Result<Reply, Error> {
     doc.set("Id", "RootService")
         .set("Name", "rackfish")
         .set("Description", "Machines behind IPMI BMCs and switched PDUs")
-        .set("RedfishVersion", "1.20.0")
+        .set("RedfishVersion", REDFISH_VERSION)
         .set("UUID", call.face.fleet.uuid())
         .set("Product", "rackfish")
         .obj("ProtocolFeaturesSupported", |o| {
@@ -84,7 +90,7 @@ fn root(call: &Call<'_>) -> Result<Reply, Error> {
             o.set("SelectQuery", true)
                 .set("OnlyMemberQuery", true)
                 .set("TopSkipQuery", true)
-                .set("FilterQuery", false)
+                .set("FilterQuery", true)
                 .set("ExcerptQuery", false)
                 .set("MultipleHTTPRequests", true);
             o.obj("DeepOperations", |o| {

@@ -1,0 +1,48 @@
+//! A certificate that an administrator has put in the place of the one we make: `tls/replaced.pem` in the state folder,
+//! chain and key in one file, so that both change in one step. Taking the file away and reloading is the way back.
+
+use std::path::{Path, PathBuf};
+
+use openssl::pkey::{PKey, Private};
+use zeroize::Zeroizing;
+
+use super::{
+    TlsError,
+    context::{certificates, private_key},
+    made::write,
+};
+
+/// Largest PEM text that is taken.
+const MAX_PEM: usize = 64 * 1024;
+/// How a key begins, whatever its kind: `-----BEGIN EC PRIVATE KEY-----`.
+const KEY: &str = "PRIVATE KEY-----";
+
+/// Where it is.
+pub(super) fn file(state_dir: &Path) -> PathBuf {
+    state_dir.join("tls").join("replaced.pem")
+}
+
+/// Keeps a chain with its key. `present`: the key in use, for a chain that comes without one.
+pub(super) fn keep(state_dir: &Path, pem: &str, present: &PKey<Private>) -> Result<(), TlsError> {
+    let path = file(state_dir);
+    let wrong = |what: &str| TlsError::Content { path: PathBuf::from("the given certificate"), what: what.to_owned() };
+    if pem.len() > MAX_PEM {
+        return Err(wrong("is too large"));
+    }
+    let given = Path::new("the given certificate");
+    let chain = certificates(given, pem.as_bytes())?;
+    let own = chain.first().ok_or_else(|| wrong("holds no certificate"))?;
+    let key = if pem.contains(KEY) { private_key(given, pem.as_bytes())? } else { present.clone() };
+    if !own.public_key()?.public_eq(&key) {
+        return Err(wrong("does not go with the key; the chain has to begin with the server's own"));
+    }
+    let mut text = Zeroizing::new(Vec::new());
+    for certificate in &chain {
+        text.extend_from_slice(&certificate.to_pem()?);
+    }
+    text.extend_from_slice(&Zeroizing::new(key.private_key_to_pem_pkcs8()?));
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(|cause| TlsError::File { path: folder.to_owned(), cause })?;
+    }
+    write(&path, &text, 0o600)
+}
