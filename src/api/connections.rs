@@ -39,6 +39,11 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Its client may take that long for the next piece of an answer without an end.
+    pub fn allow(&self, time: Duration) {
+        *locked(&self.until) = Some(Instant::now() + time);
+    }
+
     fn served(&self, size: u64) {
         let taking = Duration::from_secs(size / SLOWEST);
         *locked(&self.until) = Some(Instant::now() + self.patience + taking);
@@ -106,11 +111,12 @@ where
     async move {
         let answer = answer.await;
         if let Some(connection) = connection {
-            let size = match answer.as_ref().map(|answer| answer.response().body().size()) {
-                Ok(BodySize::Sized(size)) => size,
-                _ => 0,
-            };
-            connection.served(size);
+            match answer.as_ref().map(|answer| answer.response().body().size()) {
+                Ok(BodySize::Sized(size)) => connection.served(size),
+                // Whoever makes the pieces says how long each may take.
+                Ok(BodySize::Stream) => {}
+                _ => connection.served(0),
+            }
         }
         answer
     }

@@ -24,11 +24,10 @@ use openssl::ssl::SslAcceptorBuilder;
 use super::{
     boot_hint,
     connections::{Connections, minded},
+    delivery::Delivery,
     operations,
     operations::Metrics,
-    redfish::{
-        Redfish, Served, admit::ClientCertificate, body::Unheard, http, resources::subscriptions::Subscriptions,
-    },
+    redfish::{Redfish, Served, admit::ClientCertificate, body::Unheard, http},
     tls,
 };
 use crate::{auth::Auth, config, fleet::Fleet};
@@ -64,7 +63,7 @@ pub struct Service {
     /// Accounts.
     pub auth: Auth,
     /// Event subscriptions; without them there is no EventService.
-    pub subscriptions: Option<Arc<dyn Subscriptions>>,
+    pub subscriptions: Option<Delivery>,
     /// TLS; without it plain HTTP is served.
     pub tls: Option<Acceptor>,
 }

@@ -15,6 +15,8 @@ pub const SERVER: &[&str] = &[
     "include",
     "tls",
     "operations_listen",
+    "event_retry_attempts",
+    "event_retry_interval",
     "insecure_local_event_destinations",
     "insecure_open_boot_hints",
     "observe_only",

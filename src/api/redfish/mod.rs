@@ -25,8 +25,12 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use crate::{api::operations::Metrics, auth::Auth, fleet::Fleet};
-use resources::{logs::LogCache, subscriptions::Subscriptions};
+use crate::{
+    api::{delivery::Delivery, operations::Metrics},
+    auth::Auth,
+    fleet::Fleet,
+};
+use resources::logs::LogCache;
 use route::Router;
 
 /// How clients reach the service.
@@ -45,7 +49,7 @@ pub struct Redfish {
     /// Accounts and sessions.
     pub auth: Auth,
     /// Event subscriptions; without them there is no EventService.
-    pub subscriptions: Option<Arc<dyn Subscriptions>>,
+    pub subscriptions: Option<Delivery>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Where it listens.
@@ -63,7 +67,7 @@ impl Redfish {
     pub fn new(
         fleet: Fleet,
         auth: Auth,
-        subscriptions: Option<Arc<dyn Subscriptions>>,
+        subscriptions: Option<Delivery>,
         metrics: Arc<Metrics>,
         served: Served,
     ) -> Self {

@@ -3,8 +3,8 @@
 use super::{
     descriptor::Resource,
     resources::{
-        accounts, chassis, ethernet, json_schemas, logs, managers, metadata, network_protocol, power, processors,
-        registries, reset, roles, root, sensors, sessions, subscriptions, systems, tasks, thermal,
+        accounts, chassis, ethernet, event_service, json_schemas, logs, managers, metadata, network_protocol, power,
+        processors, registries, reset, roles, root, sensors, sessions, sse, subscriptions, systems, tasks, thermal,
     },
 };
 
@@ -48,9 +48,14 @@ pub static ALL: &[&Resource] = &[
     &tasks::COLLECTION,
     &tasks::TASK,
     &tasks::MONITOR,
-    &subscriptions::SERVICE,
+    &event_service::SERVICE,
+    &event_service::SUBMIT_TEST,
+    &event_service::TEST_SUBSCRIPTION,
+    &sse::STREAM,
     &subscriptions::COLLECTION,
     &subscriptions::SUBSCRIPTION,
+    &subscriptions::RESUME_SUBSCRIPTION,
+    &subscriptions::SUSPEND_SUBSCRIPTION,
     &registries::COLLECTION,
     &registries::FILE,
     &registries::REGISTRY,

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod chassis;
 pub mod ethernet;
+pub mod event_service;
 pub mod json_schemas;
 pub mod logs;
 pub mod managers;
@@ -17,6 +18,7 @@ pub mod roles;
 pub mod root;
 pub mod sensors;
 pub mod sessions;
+pub mod sse;
 pub mod subscriptions;
 pub mod system_patch;
 pub mod systems;

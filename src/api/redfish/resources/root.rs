@@ -52,7 +52,7 @@ fn links(call: &Call<'_>) -> Vec<(&'static str, &'static str)> {
         ("JsonSchemas", super::json_schemas::URI),
     ];
     if call.face.subscriptions.is_some() {
-        links.push(("EventService", super::subscriptions::URI));
+        links.push(("EventService", super::event_service::URI));
     }
     links
 }
