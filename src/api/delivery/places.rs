@@ -79,7 +79,7 @@ pub(super) async fn save(inner: &Inner, kept: &mut BTreeMap<Arc<str>, u64>) {
     match store::write(&*inner.store, Kind::Service, KEY, Expect::Any, &now, Safety::Behind).await {
         Ok(_) => *kept = now,
         Err(error) => {
-            tracing::warn!(%error, "how far subscribers have come can't be written; they may get events again")
+            tracing::warn!(%error, "how far subscribers have come can't be written; they may get events again");
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
@@ -156,7 +157,8 @@ impl Delivery {
 impl Listener {
     async fn next(&mut self) -> Option<String> {
         if !std::mem::replace(&mut self.greeted, true) {
-            return Some(": rackfish\nretry: 3000\n\n".to_owned());
+            // No empty line after comments: some clients take that for an event without data.
+            return Some(": rackfish\n".to_owned());
         }
         loop {
             if self.own.end.is_cancelled() || self.closing.is_cancelled() || !(self.rights)() {
@@ -178,7 +180,7 @@ impl Listener {
                 () = tokio::time::sleep(LOOK_EVERY) => {
                     if self.sent.elapsed() >= HEARTBEAT && (self.rights)() {
                         self.sent = Instant::now();
-                        return Some(": still here\n\n".to_owned());
+                        return Some(": still here\n".to_owned());
                     }
                 }
             }
@@ -209,7 +211,8 @@ impl Listener {
         let mut text = String::new();
         let mut say = |id: u64, events: &[Arc<Record>], lost: bool| {
             let payload = inner.look.payload(id, events, lost, Some(&self.own.id));
-            text.push_str(&format!("id: {id}\ndata: {payload}\n\n"));
+            // Writing into a String can't fail.
+            write!(text, "id: {id}\ndata: {payload}\n\n").unwrap_or_default();
         };
         for event in batch.records.iter().filter(|event| wanted(event)) {
             say(event.id, std::slice::from_ref(event), std::mem::take(&mut lost));

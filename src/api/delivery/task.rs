@@ -105,7 +105,7 @@ async fn round(
             return Ok(());
         }
     };
-    let Some(last) = batch.records.last().map(|last| last.id) else {
+    let Some(newest) = batch.records.last().map(|record| record.id) else {
         place.reach(upto);
         return Ok(());
     };
@@ -119,14 +119,14 @@ async fn round(
         lose(id, health);
     }
     for events in wanted.chunks(TOGETHER) {
-        let upto = events.last().map_or(last, |event| event.id);
+        let upto = events.last().map_or(newest, |event| event.id);
         deliver(inner, id, upto, events, std::mem::take(&mut lost), health).await?;
         place.reach(upto);
     }
     if lost {
-        deliver(inner, id, last, &[], true, health).await?;
+        deliver(inner, id, newest, &[], true, health).await?;
     }
-    place.reach(last);
+    place.reach(newest);
     Ok(())
 }
 

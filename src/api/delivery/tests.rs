@@ -422,8 +422,12 @@ fn stream(last: Option<&str>) -> NewStream {
 async fn says(stream: &mut (impl futures_util::Stream<Item = String> + Unpin)) -> Vec<Value> {
     let mut all = Vec::new();
     while let Ok(Some(text)) = tokio::time::timeout(Duration::from_millis(200), stream.next()).await {
+        if text.starts_with(':') {
+            assert_eq!(text.find('\n'), Some(text.len() - 1), "a comment is one line: {text:?}");
+            continue;
+        }
         assert!(text.ends_with("\n\n"), "{text:?}");
-        for message in text.split("\n\n").filter(|m| m.starts_with("id: ")) {
+        for message in text.split_terminator("\n\n") {
             let (id, data) = message.strip_prefix("id: ").unwrap().split_once("\ndata: ").unwrap();
             let data: Value = serde_json::from_str(data).unwrap();
             assert_eq!(data["Id"].to_string(), id);

@@ -33,9 +33,9 @@ async fn all(log: &EventLog, mut after: u64) -> (Vec<u64>, u32) {
     let (mut ids, mut lost) = (Vec::new(), 0);
     loop {
         let batch = log.read(after, 100).await.unwrap();
-        let Some(last) = batch.records.last() else { return (ids, lost) };
+        let Some(newest) = batch.records.last() else { return (ids, lost) };
         lost += u32::from(batch.lost);
-        after = last.id;
+        after = newest.id;
         ids.extend(batch.records.iter().map(|r| r.id));
     }
 }

@@ -1,5 +1,7 @@
 //! EventService: what can be subscribed to, and the actions that send a test.
 
+use std::future::ready;
+
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -42,7 +44,7 @@ pub static SUBMIT_TEST: Resource = Resource {
     schema: SUBMIT,
     version: "",
     uris: &["/redfish/v1/EventService/Actions/EventService.SubmitTestEvent"],
-    verbs: &[Verb::of(Method::Post, MANAGER, |call| Box::pin(submit(call)))],
+    verbs: &[Verb::of(Method::Post, MANAGER, |call| Box::pin(ready(submit(call))))],
     summary: "Sends an event of the client's making to all whose filters let it pass.",
     queries: Queries::None,
 };
@@ -52,7 +54,7 @@ pub static TEST_SUBSCRIPTION: Resource = Resource {
     schema: TEST,
     version: "",
     uris: &["/redfish/v1/EventService/Actions/EventService.TestEventSubscription"],
-    verbs: &[Verb::of(Method::Post, MANAGER, |call| Box::pin(test(call)))],
+    verbs: &[Verb::of(Method::Post, MANAGER, |call| Box::pin(ready(test(call))))],
     summary: "Sends the message `TestMessage` to all whose filters let it pass.",
     queries: Queries::None,
 };
@@ -127,7 +129,7 @@ fn send(call: &Call<'_>, event: TestEvent) -> Result<Reply, Error> {
     Ok(Reply::done())
 }
 
-async fn test(call: &Call<'_>) -> Result<Reply, Error> {
+fn test(call: &Call<'_>) -> Result<Reply, Error> {
     call.parameters(TEST)?.finish(None)?;
     call.note("Send a test event");
     let event = TestEvent {
@@ -142,7 +144,7 @@ async fn test(call: &Call<'_>) -> Result<Reply, Error> {
     send(call, event)
 }
 
-async fn submit(call: &Call<'_>) -> Result<Reply, Error> {
+fn submit(call: &Call<'_>) -> Result<Reply, Error> {
     let event = read(call.parameters(SUBMIT)?, cause(call))?;
     call.note(format!("Send a test event {}", event.said.id));
     send(call, event)

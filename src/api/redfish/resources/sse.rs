@@ -33,7 +33,7 @@ use crate::{
 /// Where it is.
 pub const URI: &str = "/redfish/v1/EventService/SSE";
 /// A client that takes nothing for that long is cut off: something is sent every 15 s.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+const PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// The stream.
 pub static STREAM: Resource = Resource {
@@ -53,14 +53,15 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
     let open = move |request: &HttpRequest| {
         let header = |name: &str| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
         let peer = request.peer_addr().map_or_else(|| "unknown".to_owned(), |at| at.to_string());
+        let connection = request.conn_data::<std::sync::Arc<Connection>>().cloned();
+        let (link, rights) = (connection.clone(), rights(auth, &principal, header(AUTH_TOKEN.as_str())));
         let new = NewStream {
             owner: principal.name.clone(),
             peer,
             filter,
             last: header("last-event-id"),
-            rights: rights(auth, &principal, header(AUTH_TOKEN.as_str())),
+            rights: Box::new(move || !link.as_ref().is_some_and(|link| link.hung_up()) && rights()),
         };
-        let connection = request.conn_data::<std::sync::Arc<Connection>>().cloned();
         let stream = delivery.stream(new).map_err(|error| match error {
             StreamError::Full => Error::new(503, m::TOO_MANY_SUBSCRIPTIONS.with([])).retry(PATIENCE),
             StreamError::Stopping => Error::new(503, m::SHUTTING_DOWN.with([])),
