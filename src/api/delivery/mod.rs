@@ -33,7 +33,7 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
@@ -115,7 +115,7 @@ struct Inner {
     log: Arc<EventLog>,
     look: Box<dyn Look>,
     /// `None`: nothing is ever sent.
-    poster: Option<Poster>,
+    poster: ArcSwapOption<Poster>,
     timing: ArcSwap<Timing>,
     local: Arc<AtomicBool>,
     subscribers: Mutex<BTreeMap<Arc<str>, Subscriber>>,
@@ -171,7 +171,7 @@ impl Delivery {
     ) -> Result<Self, StoreError> {
         let local = Arc::new(AtomicBool::new(local));
         let poster = posts.then(|| Poster::new(&local, timing.attempt)).transpose();
-        let poster = poster.map_err(|e| StoreError::Io(format!("no HTTP client: {e}")))?;
+        let poster = ArcSwapOption::from_pointee(poster.map_err(|e| StoreError::Io(format!("no HTTP client: {e}")))?);
         let inner = Arc::new(Inner {
             store,
             log,
@@ -201,7 +201,15 @@ impl Delivery {
 
     /// New settings; they count for what is being delivered too.
     pub fn reconfigure(&self, settings: Settings) {
-        self.inner.local.store(settings.local, Ordering::Relaxed);
+        if self.inner.local.swap(settings.local, Ordering::Relaxed) != settings.local
+            && self.inner.poster.load().is_some()
+        {
+            // Connections that are kept may lead where nobody may go any more.
+            match Poster::new(&self.inner.local, self.timing().attempt) {
+                Ok(poster) => self.inner.poster.store(Some(Arc::new(poster))),
+                Err(error) => tracing::error!(%error, "no new HTTP client: connections that are kept go on"),
+            }
+        }
         let timing = Timing { attempts: settings.attempts, interval: settings.interval, ..**self.inner.timing.load() };
         self.inner.timing.store(Arc::new(timing));
     }
@@ -337,7 +345,7 @@ impl Inner {
         let subscription = Arc::new(subscription);
         let mut subscribers = self.subscribers();
         let id = Arc::clone(&subscription.id);
-        let active = subscription.suspended.is_none() && self.poster.is_some() && !self.closing.is_cancelled();
+        let active = subscription.suspended.is_none() && self.poster.load().is_some() && !self.closing.is_cancelled();
         match subscribers.get_mut(&id) {
             // Its task looks the subscription up with each event.
             Some(subscriber) if subscriber.task.is_some() == active => {

@@ -19,6 +19,8 @@ use super::{Delivery, Inner, filter::Query, record::Record};
 
 /// Streams open at once.
 pub const MAX_STREAMS: usize = 256;
+/// Of these, streams of one account.
+pub const MAX_OWN: usize = 64;
 /// Something is sent at least that often: proxies and clients end connections that are silent.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How often it is looked whether the client may still listen.
@@ -32,7 +34,7 @@ const REST: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StreamError {
     /// There are too many.
-    #[error("there are already {MAX_STREAMS} event streams")]
+    #[error("there are already {MAX_STREAMS} event streams, or {MAX_OWN} of that account")]
     Full,
     /// The service ends.
     #[error("the service is stopping")]
@@ -116,7 +118,7 @@ impl Delivery {
         });
         {
             let mut all = inner.streams.all();
-            if all.len() >= MAX_STREAMS {
+            if all.len() >= MAX_STREAMS || all.values().filter(|s| s.owner == own.owner).count() >= MAX_OWN {
                 return Err(StreamError::Full);
             }
             all.insert(Arc::clone(&own.id), Arc::clone(&own));

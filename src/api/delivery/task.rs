@@ -162,6 +162,9 @@ async fn deliver(
         let Some(pause) = inner.timing.load().pause(subscription.retry, number) else {
             return Err(format!("given up after {number} retries: {reason}"));
         };
+        if number == 0 {
+            tracing::info!(subscription = %subscription.id, reason, "events do not get through; they are sent again");
+        }
         number = number.saturating_add(1);
         tracing::debug!(subscription = %subscription.id, reason, ?pause, "an event will be sent again");
         tokio::time::sleep(pause).await;
@@ -175,7 +178,7 @@ async fn attempt(
     events: &[Arc<Record>],
     lost: bool,
 ) -> Result<(), String> {
-    let Some(poster) = &inner.poster else { return Ok(()) };
+    let Some(poster) = inner.poster.load_full() else { return Ok(()) };
     poster.post(to, inner.look.payload(upto, events, lost, to.context.as_deref())).await
 }
 

@@ -28,7 +28,7 @@ use super::{
     log::EventLog,
     post::Elsewhere,
     record::Record,
-    streams::MAX_STREAMS,
+    streams::{MAX_OWN, MAX_STREAMS},
 };
 use crate::{
     model::Secret,
@@ -481,8 +481,11 @@ async fn streams_end_with_rights_resource_and_service_and_are_bounded() {
     assert!(removed.next().await.is_some());
     assert!(bench.delivery.end_stream(&id) && !bench.delivery.end_stream(&id));
     assert!(removed.next().await.is_none());
-    let all: Vec<_> = (0..MAX_STREAMS).map(|_| bench.delivery.stream(stream(None)).unwrap()).collect();
-    assert_eq!(bench.delivery.stream(stream(None)).err(), Some(StreamError::Full));
+    let opened = |owner: &str| bench.delivery.stream(NewStream { owner: owner.into(), ..stream(None) });
+    let mut all: Vec<_> = (0..MAX_OWN).map(|_| opened("greedy").unwrap()).collect();
+    assert_eq!(opened("greedy").err(), Some(StreamError::Full), "nobody takes them all");
+    all.extend((MAX_OWN..MAX_STREAMS).map(|n| opened(&format!("user-{}", n / 32)).unwrap()));
+    assert_eq!(opened("late").err(), Some(StreamError::Full));
     let mut one = Box::pin(all.into_iter().next().unwrap());
     assert!(one.next().await.is_some());
     bench.delivery.end_streams();
@@ -519,6 +522,8 @@ async fn destinations_on_this_machine_are_refused_by_name_and_by_address() {
         "http://[::ffff:127.0.0.1]/",
         "http://169.254.169.254/latest",
         "http://[fe80::1]/",
+        "http://[64:ff9b::7f00:1]/",
+        "http://[::127.0.0.2]/",
         "http://224.0.0.1/",
     ] {
         assert!(check::destination(text, false).is_err(), "{text}");
