@@ -78,34 +78,78 @@ def main() -> int:
 
 
 def run_all(chosen: list[suites.Suite], keep: bool) -> int:
-    """Runs the suites: those that load the machine alone, the others, which mostly wait for relays, side by side."""
+    """Builds, then runs the suites: first those that mostly wait for relays, side by side, with the busy ones that are
+    in no hurry behind them; then, one by one, those that load or time the machine."""
     begun = time.monotonic()
     (HOME / "logs").mkdir(parents=True, exist_ok=True)
     program, why_not = None, None
+    lanes = ThreadPoolExecutor(SIDE_BY_SIDE + 2)
+    # What is to be had from elsewhere comes while the compiler works.
+    ready = lanes.submit(prepare, chosen)
     if any(suite.program for suite in chosen):
         program, why_not = build()
+    ready.result()
     bad = []
+    done = {suite.name: threading.Event() for suite in chosen}
 
     def run(suite: suites.Suite) -> None:
-        passed, failed = run_one(suite, program, why_not, keep)
+        for name in suite.after:
+            if name in done:
+                done[name].wait()
+        try:
+            passed, failed = run_one(suite, program, why_not, keep)
+        finally:
+            done[suite.name].set()
         say(f"{suite.name}: {passed} passed, {failed} failed")
         if failed or not passed:
             bad.append(suite.name)
 
-    for suite in chosen:
-        if suite.alone:
+    def in_turn(some: list[suites.Suite]) -> None:
+        for suite in some:
             run(suite)
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        try:
-            for _ in pool.map(run, [suite for suite in chosen if not suite.alone]):
-                pass
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            procs.end_tree(os.getpid())
-            raise
+
+    shared = [suite for suite in chosen if not suite.alone and not suite.background]
+    # Those that have to wait for others come last: they would only hold a place.
+    turns = iter(sorted(shared, key=lambda suite: bool(suite.after)))
+    taking = threading.Lock()
+
+    def lane() -> None:
+        while True:
+            with taking:
+                suite = next(turns, None)
+            if suite is None:
+                return
+            run(suite)
+
+    try:
+        work = [lanes.submit(in_turn, [suite for suite in chosen if suite.background])]
+        work += [lanes.submit(lane) for _ in range(SIDE_BY_SIDE)]
+        for each in work:
+            each.result()
+        in_turn([suite for suite in chosen if suite.alone])
+    except KeyboardInterrupt:
+        for event in done.values():
+            event.set()
+        lanes.shutdown(wait=False, cancel_futures=True)
+        procs.end_tree(os.getpid())
+        raise
+    lanes.shutdown()
     bad.sort()
     note(f"{time.monotonic() - begun:.0f} s in all; " + (f"failed: {', '.join(bad)}" if bad else "nothing failed"))
     return 1 if bad else 0
+
+
+def prepare(chosen: list[suites.Suite]) -> None:
+    """Installs what the suites need. What can't be had is said by the suite that needs it."""
+    log = HOME / "logs" / "install.log"
+    for suite in chosen:
+        try:
+            with _setting_up:
+                install.apt(suite.apt, log)
+                if suite.requirements:
+                    install.venv(HOME, suite.requirements, log)
+        except install.CannotInstall:
+            continue
 
 
 def build() -> tuple[Path | None, str | None]:
@@ -119,7 +163,8 @@ def build() -> tuple[Path | None, str | None]:
     if not install.have("cargo"):
         return None, "there is no cargo: install Rust (https://rustup.rs); rust-toolchain.toml says which"
     try:
-        install.openssl_headers(log)
+        with _setting_up:
+            install.openssl_headers(log)
     except install.CannotInstall as why:
         return None, str(why)
     note("cargo build --release")

@@ -4,8 +4,9 @@ A suite is a folder with
   run               executable; prints `ok NAME` or `not ok NAME: reason`, one line per check; the rest is its log
   manifest          one check name per line; `#` starts a comment
   requirements.txt  optional: Python packages; `$CONF_VENV/bin/python` has them
-  suite.toml        optional: about, timeout (seconds), program = false, alone = true (nothing runs beside it),
-                    [apt] command = "package"
+  suite.toml        optional: about, timeout (seconds), program = false, [apt] command = "package", and how it shares
+                    the machine: alone = true (nothing runs beside it), background = true (busy, but in no hurry: at
+                    the lowest priority beside the others), after = ["suite"] (whose builds it needs)
 """
 
 import re
@@ -33,6 +34,8 @@ class Suite:
     timeout: float = DEFAULT_TIMEOUT
     program: bool = True
     alone: bool = False
+    background: bool = False
+    after: list[str] = field(default_factory=list)
     apt: dict[str, str] = field(default_factory=dict)
     manifest: list[str] = field(default_factory=list)
 
@@ -53,6 +56,8 @@ def load(folder: Path) -> Suite:
         suite.timeout = float(known.pop("timeout", DEFAULT_TIMEOUT))
         suite.program = known.pop("program", True)
         suite.alone = known.pop("alone", False)
+        suite.background = known.pop("background", False)
+        suite.after = known.pop("after", [])
         suite.apt = known.pop("apt", {})
         if known:
             raise ValueError(f"{settings}: unknown key {', '.join(known)}")
@@ -67,7 +72,7 @@ def load(folder: Path) -> Suite:
 def find(root: Path) -> dict[str, Suite]:
     """All suites, the project's own checks first, then by name."""
     folders = [entry for entry in root.iterdir() if (entry / "manifest").exists()]
-    folders.sort(key=lambda entry: (entry.name != "cargo", entry.name))
+    folders.sort(key=lambda entry: (entry.name not in ("lint", "cargo"), entry.name))
     return {folder.name: load(folder) for folder in folders}
 
 
@@ -116,7 +121,8 @@ def execute(suite: Suite, env: dict[str, str], log: Path, tally: Tally) -> str |
     """Runs the suite's program to its end or its time limit. Returns what went wrong with it as a whole."""
     with log.open("w") as out:
         child = subprocess.Popen(
-            [sys.executable, "-m", "lib.nurse", str(suite.folder / "run")], cwd=env["CONF_WORK"], env=env,
+            [*(["nice", "-n", "19"] if suite.background else []), sys.executable, "-m", "lib.nurse",
+             str(suite.folder / "run")], cwd=env["CONF_WORK"], env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
         )

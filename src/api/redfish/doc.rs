@@ -6,10 +6,11 @@
 //! with `If-Match` must not fail because a fan turned (DSP0266, "ETags").
 
 use std::{
-    hash::{DefaultHasher, Hasher},
+    hash::{BuildHasher, Hasher},
     io::Write,
 };
 
+use foldhash::quality::FixedState;
 use time::{OffsetDateTime, UtcOffset};
 
 use super::descriptor::Resource;
@@ -32,6 +33,8 @@ pub trait Json {
 /// Room for the tag: 16 hexadecimal digits within escaped quotes.
 const TAG: &str = "\"@odata.etag\":\"\\\"0000000000000000\\\"\"";
 const TAG_DIGITS: usize = 17;
+/// Of all tags.
+const SEED: u64 = 0x7261_636b_6669_7368;
 
 /// An object being written.
 #[derive(Debug)]
@@ -163,6 +166,18 @@ impl Doc {
         })
     }
 
+    /// A link of an array, to what is called `name` below `uri`.
+    pub fn item_link_below(&mut self, uri: &str, name: &str) -> &mut Self {
+        self.item_obj(|o| {
+            o.key("@odata.id");
+            o.out.push(b'"');
+            text(uri, &mut o.out);
+            o.out.push(b'/');
+            text(name, &mut o.out);
+            o.out.push(b'"');
+        })
+    }
+
     /// Bytes that are JSON already.
     pub fn item_raw(&mut self, json: &[u8]) -> &mut Self {
         self.separate();
@@ -191,16 +206,22 @@ impl Doc {
     pub fn finish(mut self) -> Body {
         self.out.push(b'}');
         let Some(tag_at) = self.tag_at else { return Body { bytes: self.out, etag: None } };
-        let digits = format!("{:016x}", self.hash());
-        if let Some(room) = self.out.get_mut(tag_at..tag_at + digits.len()) {
-            room.copy_from_slice(digits.as_bytes());
+        let hash = self.hash();
+        let mut etag = String::with_capacity(TAG_DIGITS + 1);
+        etag.push('"');
+        let digit =
+            |at: u32| u32::try_from((hash >> (4 * at)) & 0xF).ok().and_then(|digit| char::from_digit(digit, 16));
+        etag.extend((0..16).rev().filter_map(digit));
+        if let Some(room) = self.out.get_mut(tag_at..tag_at + TAG_DIGITS - 1) {
+            room.copy_from_slice(etag.get(1..).unwrap_or_default().as_bytes());
         }
-        Body { bytes: self.out, etag: Some(format!("\"{digits}\"")) }
+        etag.push('"');
+        Body { bytes: self.out, etag: Some(etag) }
     }
 
     fn hash(&self) -> u64 {
-        // Fixed keys: the same body has the same tag in every process. Skips never overlap: `volatile` isn't nested.
-        let mut hasher = DefaultHasher::new();
+        // A fixed seed: the same body has the same tag in every process. Skips never overlap: `volatile` isn't nested.
+        let mut hasher = FixedState::with_seed(SEED).build_hasher();
         let mut from = 0;
         for &(start, end) in &self.skips {
             hasher.write(self.out.get(from..start).unwrap_or_default());
@@ -212,10 +233,42 @@ impl Doc {
     }
 }
 
+/// Whether JSON takes the text as it is: no quote, no backslash, no control character. Eight bytes at a time, because
+/// nearly all that is written here is such text.
+fn plain(text: &str) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    // The high bit of each byte that is zero, of each that is below 0x20; "Bit Twiddling Hacks", S. E. Anderson. A
+    // byte above one that is found may be found wrongly, never the other way round: then the slow way decides.
+    let zero = |v: u64| v.wrapping_sub(ONES) & !v & HIGH;
+    let special = |v: u64| {
+        zero(v ^ (ONES * u64::from(b'"')))
+            | zero(v ^ (ONES * u64::from(b'\\')))
+            | (v.wrapping_sub(ONES * 0x20) & !v & HIGH)
+    };
+    let (words, rest) = text.as_bytes().as_chunks::<8>();
+    words.iter().all(|word| special(u64::from_ne_bytes(*word)) == 0)
+        && rest.iter().all(|byte| *byte >= 0x20 && *byte != b'"' && *byte != b'\\')
+}
+
+/// Appends the text as it stands within quotes.
+fn text(text: &str, out: &mut Vec<u8>) {
+    if plain(text) {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        let from = out.len();
+        // Writing a string into memory can't fail.
+        serde_json::to_writer(&mut *out, text).unwrap_or_default();
+        out.pop();
+        out.remove(from);
+    }
+}
+
 impl Json for &str {
     fn write(&self, out: &mut Vec<u8>) {
-        // Writing a string into memory can't fail.
-        serde_json::to_writer(out, self).unwrap_or_default();
+        out.push(b'"');
+        text(self, out);
+        out.push(b'"');
     }
 }
 
@@ -338,6 +391,22 @@ mod tests {
         assert_eq!(value["Name"], "quote \" and \n");
         assert_eq!(value["Reading"], json!(21.3));
         assert_eq!(value["List"], json!([1, {"A": true, "C": null}]));
+    }
+
+    #[test]
+    fn text_is_written_as_any_serialiser_writes_it() {
+        let all: String = (0..=0x2FF).filter_map(char::from_u32).collect();
+        let mut texts = vec![String::new(), all.clone(), "/redfish/v1/Systems/node-01".to_owned()];
+        for at in 0..24 {
+            for odd in all.chars() {
+                texts.push(format!("{}{odd}{}", "a".repeat(at), "~".repeat(9)));
+            }
+        }
+        for text in texts {
+            let mut out = Vec::new();
+            text.as_str().write(&mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&text).unwrap());
+        }
     }
 
     #[test]

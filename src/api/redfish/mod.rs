@@ -20,6 +20,8 @@ pub mod reply;
 pub mod resources;
 pub mod route;
 pub mod table;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

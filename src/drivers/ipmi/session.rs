@@ -103,12 +103,8 @@ impl Session {
 
     async fn send(&mut self, request: &LanMessage<'_>) -> Result<(), Failure> {
         let packet = self.packet(request);
-        // An error that is waiting here is about an earlier packet; `send` would report it and not send.
-        let sent = match self.socket.take_error() {
-            Ok(None) => self.socket.send(&packet).await.map(|_| ()),
-            Ok(Some(error)) | Err(error) => Err(error),
-        };
-        sent.map_err(|error| {
+        // An error that is waiting here is about an earlier packet; `send` then reports it and sends nothing (udp(7)).
+        self.socket.send(&packet).await.map(drop).map_err(|error| {
             self.silences = SILENCES;
             Failure::NotSent(error.to_string())
         })

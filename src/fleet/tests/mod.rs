@@ -9,6 +9,6 @@ mod lists;
 mod mains;
 mod power;
 mod recovery;
-pub(super) mod rig;
+pub(crate) mod rig;
 mod safety;
 mod trouble;

@@ -38,7 +38,7 @@ pub static CHASSIS: Resource = Resource {
 
 /// The URI of a chassis, or of a node's own.
 pub fn uri(id: &str) -> String {
-    format!("{URI}/{id}")
+    [URI, "/", id].concat()
 }
 
 /// The node whose own chassis the path names, with fresh sensors on their way.

@@ -34,7 +34,7 @@ pub static INTERFACE: Resource = Resource {
 
 /// The URI of a node's collection.
 pub fn collection_uri(node: &str) -> String {
-    format!("{}/EthernetInterfaces", systems::uri(node))
+    [systems::URI, "/", node, "/EthernetInterfaces"].concat()
 }
 
 fn list(call: &Call<'_>) -> Result<Reply, Error> {

@@ -123,7 +123,7 @@ impl LogCache {
 
 /// The URI of a node's log services.
 pub fn services_uri(node: &str) -> String {
-    format!("{}/LogServices", systems::uri(node))
+    [systems::URI, "/", node, "/LogServices"].concat()
 }
 
 fn service_uri(node: &NodeView) -> String {

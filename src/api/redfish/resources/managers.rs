@@ -42,7 +42,7 @@ pub static MANAGER: Resource = Resource {
 
 /// The URI of a manager.
 pub fn uri(id: &str) -> String {
-    format!("{URI}/{id}")
+    [URI, "/", id].concat()
 }
 
 /// The id of a node's manager.

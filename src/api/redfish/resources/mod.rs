@@ -42,7 +42,7 @@ pub fn collection<S: AsRef<str>>(
     let total = names.len();
     doc.set("Name", name).set("Members@odata.count", total).arr("Members", |a| {
         for name in names.skip(call.query.skip).take(call.query.top.unwrap_or(total)) {
-            a.item_link(&format!("{uri}/{}", name.as_ref()));
+            a.item_link_below(uri, name.as_ref());
         }
     });
     Reply::ok(doc)

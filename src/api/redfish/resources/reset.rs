@@ -28,7 +28,7 @@ pub static RESET: Resource = Resource {
 
 /// The URI of a node's action.
 pub fn uri(id: &str) -> String {
-    format!("{}/Actions/{ACTION}", systems::uri(id))
+    [systems::URI, "/", id, "/Actions/", ACTION].concat()
 }
 
 async fn post(call: &Call<'_>) -> Result<Reply, Error> {

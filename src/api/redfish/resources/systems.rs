@@ -46,7 +46,7 @@ pub static SYSTEM: Resource = Resource {
 
 /// The URI of a node.
 pub fn uri(id: &str) -> String {
-    format!("{URI}/{id}")
+    [URI, "/", id].concat()
 }
 
 /// The node that the path names, if the caller may see it.
@@ -101,7 +101,7 @@ pub fn render(node: &NodeView, now: OffsetDateTime) -> Doc {
                 .opt("LogicalProcessorCount", facts.cpus)
                 .opt("Model", facts.cpu_model.as_deref());
         });
-        doc.link("Processors", &format!("{uri}/Processors"));
+        doc.link("Processors", &[&uri, "/Processors"].concat());
     }
     if !facts.macs.is_empty() {
         doc.link("EthernetInterfaces", &ethernet::collection_uri(id));
