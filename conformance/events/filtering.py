@@ -4,7 +4,7 @@ import threading
 
 from lib.checks import Checks, equal, expect, until
 from receiver import Receiver, well_formed
-from rig import PASSWORD, Rig, system
+from rig import PASSWORD, SUBMIT, Rig, system
 
 ACCOUNTS = "/redfish/v1/AccountService/Accounts"
 
@@ -115,6 +115,12 @@ def run(checks: Checks, rig: Rig, receiver: Receiver) -> None:
         with checks.check(f"filter.{name}"):
             exactly(name, holds)
     with checks.check("scope"):
+        for origin_, status in ((n1, 403), ("/redfish/v1/EventService", 403), (n2, 204)):
+            answer = boss.request("POST", SUBMIT, {"MessageId": "Rackfish.1.0.Test", "Message": "by the boss",
+                                                   "OriginOfCondition": origin_})
+            equal(answer.status, status, f"status of a test event about {origin_} by the administrator of n2")
+        until(lambda: "by the boss" in receiver.texts("all"), True, 5, "the boss's test", pause=0.05)
+        complete = {(r["EventId"], r["MessageId"]): r for r in told("all")}
         equal(tenant_refused, 403, "status of a subscription by an operator")
         exactly("boss", lambda r: origin(r) == n2)
     rig.remove(*paths)

@@ -55,7 +55,15 @@ impl Place {
 
 /// The places as they were kept.
 pub(super) async fn read(store: &dyn Store) -> Result<BTreeMap<Arc<str>, u64>, StoreError> {
-    Ok(store::read(store, Kind::Service, KEY).await?.map(|(_, places)| places).unwrap_or_default())
+    match store::read(store, Kind::Service, KEY).await {
+        Ok(places) => Ok(places.map(|(_, places)| places).unwrap_or_default()),
+        // Without it everybody begins where their subscription was made: too much rather than too little.
+        Err(error @ StoreError::Malformed { .. }) => {
+            tracing::warn!(%error, "how far subscribers have come is not known; they may get events again");
+            Ok(BTreeMap::new())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Keeps places and the log for as long as there are any.

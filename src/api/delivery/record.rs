@@ -8,6 +8,8 @@ use time::OffsetDateTime;
 use crate::model::NodeId;
 
 /// One event. What it says was written once, when it happened; who gets it is decided at each delivery.
+///
+/// Older logs are read: a new member needs a default, and none changes its meaning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Grows with each, across restarts; it may jump.

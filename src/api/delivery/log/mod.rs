@@ -206,13 +206,21 @@ impl EventLog {
 
     /// The events after `after`, at most about `max`.
     pub async fn read(&self, after: u64, max: usize) -> io::Result<Batch> {
-        let place = self.state().place(after, max);
-        match place {
-            Place::Here(batch) => Ok(batch),
-            Place::File(lost, part) => {
-                let read = tokio::task::spawn_blocking(move || segment::read_part(&part)).await;
-                let records = read.map_err(io::Error::other)??;
-                Ok(Batch { lost, records })
+        loop {
+            let place = self.state().place(after, max);
+            let (lost, part) = match place {
+                Place::Here(batch) => return Ok(batch),
+                Place::File(lost, part) => (lost, part),
+            };
+            let path = part.0.clone();
+            let read =
+                tokio::task::spawn_blocking(move || segment::read_part(&part)).await.map_err(io::Error::other)?;
+            match read {
+                Ok(records) if records.is_empty() => return Err(io::Error::other("the file is damaged")),
+                Ok(records) => return Ok(Batch { lost, records }),
+                // It has made room in this very moment: the next one is another.
+                Err(_) if !self.state().segments.iter().any(|segment| segment.path == path) => {}
+                Err(error) => return Err(error),
             }
         }
     }

@@ -123,6 +123,22 @@ async fn the_oldest_make_room_and_a_late_reader_is_told() {
 }
 
 #[tokio::test]
+async fn a_part_that_was_spoilt_is_an_error_and_can_be_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path(), "a");
+    fill(&log, 3 * SEGMENT);
+    let files = segment::files(dir.path()).unwrap();
+    let length = fs::metadata(&files[0]).unwrap().len();
+    fs::write(&files[0], vec![b'x'; usize::try_from(length).unwrap()]).unwrap();
+    assert!(log.read(0, 100).await.is_err());
+    assert_eq!(log.beyond(0), SEGMENT);
+    assert_eq!(log.read(SEGMENT, 100).await.unwrap().records[0].id, SEGMENT + 1);
+    // One that was removed beside us is an error too, not an endless loop.
+    fs::remove_file(&files[0]).unwrap();
+    assert!(log.read(0, 100).await.is_err());
+}
+
+#[tokio::test]
 async fn a_disk_that_refuses_costs_nobody_who_keeps_up() {
     let dir = tempfile::tempdir().unwrap();
     let place = dir.path().join("events");

@@ -18,7 +18,11 @@ use super::{
     },
     sse, subscriptions,
 };
-use crate::{api::delivery::Delivery, fleet::event::Cause, model::NodeId};
+use crate::{
+    api::delivery::Delivery,
+    fleet::event::Cause,
+    model::{NodeId, Scope},
+};
 
 /// The service.
 pub const URI: &str = "/redfish/v1/EventService";
@@ -146,6 +150,11 @@ fn test(call: &Call<'_>) -> Result<Reply, Error> {
 
 fn submit(call: &Call<'_>) -> Result<Reply, Error> {
     let event = read(call.parameters(SUBMIT)?, cause(call))?;
+    // Others' nodes, and what is about none, are not for those who may see some.
+    let own = |node: &NodeId| call.face.fleet.nodes(call.actor).contains(node);
+    if !matches!(*call.actor.scope, Scope::All) && !event.node.as_ref().is_some_and(own) {
+        return Err(Error::forbidden());
+    }
     call.note(format!("Send a test event {}", event.said.id));
     send(call, event)
 }
