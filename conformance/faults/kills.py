@@ -16,7 +16,8 @@ ROUNDS = 400 if LONG else 40
 FIRST_STARTS = 60 if LONG else 8
 SEED = int(os.environ.get("FAULTS_SEED", "0")) or random.SystemRandom().getrandbits(32)
 # What a state folder holds; a kill may leave one of the last two for the next start to take away.
-OURS = {"rackfish.db", "rackfish.db-wal", "rackfish.db-shm", "lock", "control.sock", "first-password", "tls"}
+OURS = {"rackfish.db", "rackfish.db-wal", "rackfish.db-shm", "lock", "control.sock", "first-password", "tls",
+        "events"}
 CUT = {"rackfish.db.new", "rackfish.db.new-journal"}
 # A restart that was cut takes its 15 s to be sure before it says "on" again: enough nodes, so that some are idle.
 RESTARTED = tuple(f"t{n}" for n in range(1, 9))

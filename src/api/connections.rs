@@ -39,6 +39,20 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Its client may take that long for the next piece of an answer without an end.
+    pub fn allow(&self, time: Duration) {
+        *locked(&self.until) = Some(Instant::now() + time);
+    }
+
+    /// Whether its client has hung up: nothing more will come, and nobody takes what is sent.
+    pub fn hung_up(&self) -> bool {
+        let mut byte = [std::mem::MaybeUninit::uninit()];
+        match socket2::SockRef::from(&self.socket).peek(&mut byte) {
+            Ok(seen) => seen == 0,
+            Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
+        }
+    }
+
     fn served(&self, size: u64) {
         let taking = Duration::from_secs(size / SLOWEST);
         *locked(&self.until) = Some(Instant::now() + self.patience + taking);
@@ -106,11 +120,12 @@ where
     async move {
         let answer = answer.await;
         if let Some(connection) = connection {
-            let size = match answer.as_ref().map(|answer| answer.response().body().size()) {
-                Ok(BodySize::Sized(size)) => size,
-                _ => 0,
-            };
-            connection.served(size);
+            match answer.as_ref().map(|answer| answer.response().body().size()) {
+                Ok(BodySize::Sized(size)) => connection.served(size),
+                // Whoever makes the pieces says how long each may take.
+                Ok(BodySize::Stream) => {}
+                _ => connection.served(0),
+            }
         }
         answer
     }
@@ -134,6 +149,8 @@ mod tests {
         let ((mut late, one), (busy, two), (taking, three)) = (connect(), connect(), connect());
         let kept = [&one, &two, &three].map(|socket| connections.enter(socket).unwrap());
         let [_, served, large] = &kept;
+        two.set_nonblocking(true).unwrap();
+        assert!(!served.hung_up());
         *locked(&served.until) = None;
         large.served(60 * SLOWEST);
         connections.cut(Instant::now());
@@ -147,6 +164,11 @@ mod tests {
         }
         connections.cut(Instant::now() + Duration::from_secs(71));
         assert_eq!(locked(&connections.all).len(), 1, "a large answer has its time, but not for ever");
+        drop(busy);
+        assert!((0..200).any(|_| {
+            std::thread::sleep(Duration::from_millis(5));
+            served.hung_up()
+        }));
         drop(kept);
         connections.cut(Instant::now());
         assert!(locked(&connections.all).is_empty(), "what has ended is forgotten");

@@ -27,16 +27,11 @@ use openssl::ssl::SslAcceptorBuilder;
 use super::{
     boot_hint,
     connections::{Connections, minded},
+    delivery::Delivery,
     operations,
     operations::Metrics,
     plain_http::secured,
-    redfish::{
-        Redfish, Served,
-        admit::ClientCertificate,
-        body::Unheard,
-        http,
-        resources::{root::REDFISH_VERSION, subscriptions::Subscriptions},
-    },
+    redfish::{Redfish, Served, admit::ClientCertificate, body::Unheard, http, resources::root::REDFISH_VERSION},
     ssdp::Ssdp,
     tls::{self, ReloadableAcceptor},
 };
@@ -73,7 +68,7 @@ pub struct Service {
     /// Accounts.
     pub auth: Auth,
     /// Event subscriptions; without them there is no EventService.
-    pub subscriptions: Option<Arc<dyn Subscriptions>>,
+    pub subscriptions: Option<Delivery>,
     /// TLS; without it plain HTTP is served.
     pub tls: Option<Acceptor>,
 }

@@ -16,6 +16,8 @@ pub const SERVER: &[&str] = &[
     "tls",
     "operations_listen",
     "ssdp",
+    "event_retry_attempts",
+    "event_retry_interval",
     "insecure_local_event_destinations",
     "insecure_open_boot_hints",
     "observe_only",

@@ -84,6 +84,12 @@ fn server(s: &Section<'_>, sources: &Sources, p: &mut Problems) -> Server {
         operations_listen,
         ssdp: s.flag(p, sources, "ssdp").unwrap_or(false),
         insecure_open_boot_hints: s.flag(p, sources, "insecure_open_boot_hints").unwrap_or(false),
+        event_retry_attempts: s
+            .int(p, sources, "event_retry_attempts", 0..=1_000)
+            .unwrap_or(default.event_retry_attempts),
+        event_retry_interval: s
+            .duration(p, "event_retry_interval", secs(1, 3_600))
+            .unwrap_or(default.event_retry_interval),
         insecure_local_event_destinations: s.flag(p, sources, "insecure_local_event_destinations").unwrap_or(false),
         observe_only: s.flag(p, sources, "observe_only").unwrap_or(false),
         watch: s.flag(p, sources, "watch").unwrap_or(default.watch),

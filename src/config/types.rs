@@ -44,6 +44,10 @@ pub struct Server {
     /// Let event subscriptions name this machine or its link (loopback, link-local): for tests and for clients that run
     /// beside rackfish. Otherwise an account could have us post to services that trust local callers.
     pub insecure_local_event_destinations: bool,
+    /// Retries before a subscription is suspended or removed, if that is its policy.
+    pub event_retry_attempts: u32,
+    /// Pause before each retry.
+    pub event_retry_interval: Duration,
     /// Refuse every write on every endpoint and log what it would have done.
     pub observe_only: bool,
     /// Reload when files change (they have to be quiet for a moment first).
@@ -66,6 +70,8 @@ impl Default for Server {
             insecure_open_boot_hints: false,
             ssdp: false,
             insecure_local_event_destinations: false,
+            event_retry_attempts: 5,
+            event_retry_interval: Duration::from_secs(15),
             observe_only: false,
             watch: true,
             log_format: LogFormat::Text,

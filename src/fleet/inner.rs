@@ -14,7 +14,7 @@ use tokio::sync::broadcast;
 
 use super::{
     clock,
-    event::{Cause, Event, What},
+    event::{Cause, Ending, Event, Recorder, What},
     inrush::{self, Inrush, Place, TooLate},
     node::NodeEntry,
     op::OpError,
@@ -97,6 +97,7 @@ pub struct Inner {
     pub(super) uuid: uuid::Uuid,
     pub(super) events: broadcast::Sender<Event>,
     pub(super) event_ids: AtomicU64,
+    pub(super) recorder: Recorder,
     pub(super) tasks: Tasks,
     pub(super) observer: tokio::sync::mpsc::UnboundedSender<super::worker::Observed>,
     pub(super) seats: Seats,
@@ -220,7 +221,19 @@ impl Inner {
             face: actor.face,
             request: Arc::clone(&actor.request),
         });
-        self.events.send(Event { id, at: clock::wall(), what, who }).ok();
+        let event = Event { id, at: clock::wall(), what, who };
+        self.recorder.tell(&event);
+        self.events.send(event).ok();
+    }
+
+    /// Closes a task, if there is one of that id that has not ended, and tells of it.
+    pub async fn task_ended(&self, id: &str, error: Option<String>) {
+        if let Some(task) = self.tasks.ended(id, error.clone()).await
+            && let Some(node) = task.node
+        {
+            let ended = Some(Ending { error });
+            self.emit(What::Task { task: task.id, node, owner: task.principal, ended }, None);
+        }
     }
 
     /// An event about a boot override.

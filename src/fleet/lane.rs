@@ -211,6 +211,14 @@ impl Lane {
         self.last.as_ref().is_some_and(|last| last.op.reset.may_start() && last.result.is_ok() && near(last))
     }
 
+    /// The operation that ended well less than `within` ago and leads to on, or to off: it did what is seen only now.
+    pub fn just_done(&self, on: bool, now: Instant, within: Duration) -> Option<&Arc<Operation>> {
+        let did = |last: &&Last| {
+            last.result.is_ok() && last.op.reset.may_start() == on && now.saturating_duration_since(last.at) < within
+        };
+        self.last.as_ref().filter(did).map(|last| &last.op)
+    }
+
     /// An operation ended then, here or in the process before this one.
     pub fn remember(&mut self, op: Arc<Operation>, how: journal::How, at: Instant) {
         self.last = how.remembered().map(|result| Last { op, at, result });
@@ -281,6 +289,19 @@ mod tests {
             lane.ended(&end, now);
             assert_eq!(lane.has_just_started(now, WINDOW), known, "{reset} {well}");
             assert!(!lane.has_just_started(now + WINDOW, WINDOW));
+        }
+    }
+
+    #[test]
+    fn what_is_seen_late_was_done_by_who_asked_for_it() {
+        let (mut lane, now) = (Lane::default(), Instant::now());
+        for (reset, on) in [(ResetType::On, true), (ResetType::ForceRestart, true), (ResetType::ForceOff, false)] {
+            lane.submit(op(reset, "ann"), now, Duration::ZERO);
+            lane.next().unwrap();
+            assert!(lane.just_done(on, now, WINDOW).is_none_or(|op| op.reset != reset), "not before it has ended");
+            lane.ended(&Ok(()), now);
+            assert_eq!(*lane.just_done(on, now, WINDOW).unwrap().actor.principal, *"ann");
+            assert!(lane.just_done(!on, now, WINDOW).is_none() && lane.just_done(on, now + WINDOW, WINDOW).is_none());
         }
     }
 

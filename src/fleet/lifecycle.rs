@@ -93,6 +93,7 @@ impl Fleet {
             store,
             events,
             event_ids: AtomicU64::new(0),
+            recorder: super::event::Recorder::default(),
             observer,
             seats: worker::Seats::default(),
             inrush: super::inrush::Inrush::default(),

@@ -158,4 +158,10 @@ impl Fleet {
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.inner.events.subscribe()
     }
+
+    /// Has `record` told of each event, those since the start of the fleet first, before the one who caused it goes on.
+    /// It must not wait: the fleet waits for it.
+    pub fn record_events(&self, record: impl Fn(&Event) + Send + 'static) {
+        self.inner.recorder.set(Box::new(record));
+    }
 }

@@ -72,7 +72,9 @@ async fn node_changed(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, known: bool, _
     let (ours, who) = {
         let lane = entry.lane();
         let op = lane.current();
-        (op.is_some() || lane.has_just_started(clock::now(), SIGHT), op.map(|op| op.actor.clone()))
+        let on = state.is_some_and(PowerState::is_on);
+        let by = op.or_else(|| lane.just_done(on, clock::now(), SIGHT).filter(|_| state.is_some()));
+        (op.is_some() || lane.has_just_started(clock::now(), SIGHT), by.map(|op| op.actor.clone()))
     };
     let what = What::Power { node: entry.id.clone(), old: before, new: state, origin };
     fleet.emit(what, who.as_ref());

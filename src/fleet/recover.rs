@@ -29,7 +29,7 @@ pub async fn run(fleet: &Arc<Inner>) -> Result<(), StoreError> {
         if let Some(end) = entry.ended.clone() {
             // Its client may send it again, because the answer was lost with the process that did it.
             if open.contains(&entry.id) {
-                fleet.tasks.ended(&entry.id, end.how.trouble()).await;
+                fleet.task_ended(&entry.id, end.how.trouble()).await;
             }
             let ago = Duration::try_from(clock::wall() - end.at).unwrap_or_default();
             if let (Some(op), Some(at), false) = (operation(&entry), clock::now().checked_sub(ago), entry.outdated) {
@@ -64,7 +64,7 @@ pub async fn run(fleet: &Arc<Inner>) -> Result<(), StoreError> {
     }
     for task in fleet.tasks.open_ids() {
         if !going_on.contains(&task) {
-            fleet.tasks.ended(&task, Some("cut by a restart of rackfish".to_owned())).await;
+            fleet.task_ended(&task, Some("cut by a restart of rackfish".to_owned())).await;
         }
     }
     let mut nodes: Vec<Arc<NodeEntry>> = fleet.nodes.iter().map(|n| Arc::clone(n.value())).collect();
@@ -117,7 +117,7 @@ async fn give_up(
     let error = Some(format!("cut by a restart of rackfish; {why}"));
     let what = What::Operation { target: node.to_string(), op: entry.reset.to_string(), error: error.clone() };
     fleet.emit(what, None);
-    fleet.tasks.ended(&entry.id, error).await;
+    fleet.task_ended(&entry.id, error).await;
     journal::forget(&*fleet.store, node, waiting).await
 }
 

@@ -104,10 +104,12 @@ async fn wait(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, op: &Arc<Operation>) -
         OpError::Store(format!("{error}; {} of {} goes on all the same, as long as rackfish runs", op.reset, entry.id))
     })?;
     fleet.tasks.begin(&op.id, format!("{} of {}", op.reset, entry.id), entry.id.clone(), &op.actor).await;
+    let (task, node, owner) = (op.id.clone(), entry.id.clone(), op.actor.principal.to_string());
+    fleet.emit(What::Task { task, node, owner, ended: None }, Some(&op.actor));
     // It may have ended in this very moment.
     let ended = op.ending.borrow().clone();
     if let Some(ending) = ended {
-        fleet.tasks.ended(&op.id, ending.err().map(|e| e.to_string())).await;
+        fleet.task_ended(&op.id, ending.err().map(|e| e.to_string())).await;
     }
     Ok(Outcome::Running { task: Arc::from(op.id.as_str()) })
 }
@@ -182,6 +184,6 @@ async fn finish(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, op: &Arc<Operation>,
     let goes_on = matches!(result, Err(OpError::Stopping));
     op.ending.send_replace(Some(result));
     if !goes_on {
-        fleet.tasks.ended(&op.id, error).await;
+        fleet.task_ended(&op.id, error).await;
     }
 }

@@ -46,11 +46,14 @@ impl Tasks {
         self.keep(task).await;
     }
 
-    /// Its operation has ended.
-    pub async fn ended(&self, id: &str, error: Option<String>) {
-        let Some(task) = self.all.get(id).map(|task| task.clone()) else { return };
+    /// Its operation has ended. The task, if it had not ended before.
+    pub async fn ended(&self, id: &str, error: Option<String>) -> Option<TaskView> {
+        let task = self.all.get(id).map(|task| task.clone())?;
+        let news = task.ended.is_none();
         // By a clock that was set back it would have ended before it began.
-        self.keep(TaskView { ended: Some(clock::wall().max(task.started)), error, ..task }).await;
+        let task = TaskView { ended: Some(clock::wall().max(task.started)), error, ..task };
+        self.keep(task.clone()).await;
+        news.then_some(task)
     }
 
     async fn keep(&self, task: TaskView) {

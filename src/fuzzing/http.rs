@@ -17,16 +17,14 @@ use actix_web::{
     test::{TestRequest, init_service},
     web,
 };
-use async_trait::async_trait;
 
 use crate::{
     api::{
-        boot_hint, operations,
+        boot_hint,
+        delivery::Delivery,
+        operations,
         operations::Metrics,
-        redfish::{
-            Redfish, http,
-            resources::subscriptions::{SubscribeError, Subscription, Subscriptions, Wanted},
-        },
+        redfish::{Redfish, events::Eyes, http},
     },
     auth::Auth,
     config::{self, Config},
@@ -39,25 +37,6 @@ use crate::{
 const REQUESTS: u32 = 2_000;
 /// Headers of one request.
 const MAX_HEADERS: usize = 24;
-
-/// Nothing is sent anywhere.
-struct Nowhere;
-
-#[async_trait]
-impl Subscriptions for Nowhere {
-    fn list(&self) -> Vec<Subscription> {
-        Vec::new()
-    }
-    fn get(&self, _id: &str) -> Option<Subscription> {
-        None
-    }
-    async fn create(&self, wanted: Wanted) -> Result<Subscription, SubscribeError> {
-        Ok(Subscription { id: "1".to_owned(), wanted, trouble: None })
-    }
-    async fn remove(&self, _id: &str) -> Result<bool, SubscribeError> {
-        Ok(false)
-    }
-}
 
 /// Status, whether it says that it is JSON, body.
 type Answer = (u16, bool, Vec<u8>);
@@ -136,9 +115,12 @@ fn bench() -> Option<Bench> {
         let admin = auth.login("admin", password.expose(), None).await.ok()?.token;
         let reader = auth.login("reader", password.expose(), None).await.ok()?.token;
         let fleet = Fleet::open(Arc::new(config), store).await.ok()?;
+        // Nothing is sent anywhere.
+        let eyes = Eyes { fleet: fleet.clone(), auth: auth.clone() };
+        let delivery = Delivery::nowhere(MemoryStore::new(), eyes).await.ok()?;
         let metrics = Arc::new(Metrics::new(fleet.clone(), auth.clone()));
         let served = crate::api::redfish::Served { port: Some(8443), tls: true };
-        let face = web::Data::new(Redfish::new(fleet, auth, Some(Arc::new(Nowhere)), metrics, served));
+        let face = web::Data::new(Redfish::new(fleet, auth, Some(delivery), metrics, served));
         let app = App::new().app_data(face).configure(boot_hint::routes).configure(operations::guarded);
         let app = Rc::new(init_service(app.default_service(web::to(http::serve))).await);
         let serve: Serve = Box::new(move |request| {

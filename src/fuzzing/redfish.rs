@@ -3,8 +3,9 @@
 use std::sync::LazyLock;
 
 use super::made;
-use crate::api::redfish::{
-    admit, call, descriptor::Queries, expand, fields::Fields, query::Query, route::Router, table,
+use crate::api::{
+    delivery,
+    redfish::{admit, call, descriptor::Queries, expand, fields::Fields, query::Query, route::Router, table},
 };
 
 /// Query parameters, and what they do to a resource.
@@ -12,6 +13,9 @@ pub fn query(data: &[u8]) {
     const BODY: &[u8] = br#"{"@odata.id": "/redfish/v1/Systems", "Members": [{"@odata.id": "/redfish/v1/Systems/a"}],
         "Links": {"Chassis": [{"@odata.id": "/redfish/v1/Chassis/b"}]}, "Boot": {"Target": null, "List": [1, {"x": 2}]}}"#;
     let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Err(why) = delivery::filter::Query::parse(text) {
+        assert!(!why.is_empty(), "refused without a word");
+    }
     for queries in [Queries::None, Queries::Single, Queries::Collection] {
         let Ok(query) = Query::parse(text, queries) else { continue };
         if let Some(paths) = &query.select {

@@ -2,6 +2,8 @@
 
 #[path = "redfish/certificates.rs"]
 mod certificates;
+#[path = "redfish/events.rs"]
+mod events;
 #[path = "redfish/limits.rs"]
 mod limits;
 #[path = "redfish/rack.rs"]
@@ -22,6 +24,7 @@ use std::{
 
 use rackfish::{
     api::{
+        delivery::Settings,
         server::{self, Acceptor, ServerHandle, Service},
         tls::ReloadableAcceptor,
     },
@@ -112,8 +115,10 @@ impl Rig {
             auth.create(name, &Secret::new(PASSWORD), role, scope, change).await.unwrap();
         }
         let config = Arc::new(rack.config.clone());
-        let fleet = Fleet::open(Arc::clone(&config), store).await.unwrap();
-        let service = Service { fleet, auth, subscriptions: None, tls };
+        let fleet = Fleet::open(Arc::clone(&config), store.clone()).await.unwrap();
+        let settings = Settings { local: true, attempts: 1, interval: Duration::from_millis(50) };
+        let delivery = rackfish::api::redfish::events::start(store, &fleet, &auth, None, settings).await.unwrap();
+        let service = Service { fleet, auth, subscriptions: Some(delivery), tls };
         let server = server::start_with(service, &config.server, certificate).unwrap();
         let url = format!("{scheme}://{}", server.addresses[0]);
         let rig = Self { rack, server, http: client.no_proxy().build().unwrap(), url };

@@ -4,7 +4,7 @@
 //! own machine or link (metadata services, admin ports) are out of bounds, by name or by address, when the
 //! subscription is made and when it is served: a name may resolve to something else later.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use reqwest::{
     Url,
@@ -70,7 +70,24 @@ pub(super) fn is_local(address: IpAddr) -> bool {
         IpAddr::V4(v4) => {
             v4.is_loopback() || v4.is_link_local() || v4.is_multicast() || v4.is_broadcast() || v4.octets()[0] == 0
         }
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unspecified() || v6.is_unicast_link_local() || v6.is_multicast(),
+        IpAddr::V6(v6) => {
+            v6.is_loopback()
+                || v6.is_unspecified()
+                || v6.is_unicast_link_local()
+                || v6.is_multicast()
+                || within(v6).is_some_and(|v4| is_local(v4.into()))
+        }
+    }
+}
+
+/// The IPv4 address within one that a translator takes apart (RFC 6052, well-known prefix; RFC 4291, 2.5.5.1).
+fn within(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
+            let [.., a, b, c, d] = v6.octets();
+            Some(Ipv4Addr::new(a, b, c, d))
+        }
+        _ => None,
     }
 }
 

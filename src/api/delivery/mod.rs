@@ -1,11 +1,25 @@
-//! Event subscriptions and their delivery by HTTP POST.
+//! Events for subscribers: kept in a log, posted to destinations, streamed to clients that listen.
 //!
-//! What an event looks like is the face's matter: it hands over a `render` function. Here: subscriptions as documents,
-//! one task per subscriber with its own place in the stream of events (a slow one loses the oldest and never slows
-//! another), bounded retries, and a suspension that says why. Follows the Redfish Specification (DSP0266), "Eventing".
+//! | file | what |
+//! | --- | --- |
+//! | [`log`] | the durable log: one append an event, whatever the number of subscribers |
+//! | [`record`] | an event as it is kept |
+//! | [`filter`] | which events a subscriber wants |
+//! | `subscription`, `places` | what is kept of subscriptions: what they want, how far they have come |
+//! | `task`, `post`, `check` | one task a subscriber: POSTs in order, retries, suspension; where it may post to |
+//! | `streams` | server-sent events |
+//!
+//! What an event looks like and who may see it is the face's matter ([`Look`]). Follows the Redfish Specification
+//! (DSP0266), "Eventing". A slow subscriber slows nobody: it has its own task and its own place in the log.
 
 mod check;
+pub mod filter;
+pub mod log;
+mod places;
 mod post;
+pub mod record;
+mod streams;
+mod subscription;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -16,115 +30,25 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use arc_swap::{ArcSwap, ArcSwapOption};
 use time::OffsetDateTime;
-use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
 
-use crate::{
-    fleet::Event,
-    model::Secret,
-    store::{self, Expect, Kind, Safety, Store, StoreError},
-};
+use crate::store::{self, Expect, Kind, Safety, Store, StoreError};
+use log::EventLog;
+use places::Place;
 use post::Poster;
+use record::Record;
+pub use streams::{NewStream, OpenStream, StreamError};
+pub(crate) use subscription::read_documents;
+pub use subscription::{Health, NewSubscription, RetryPolicy, Subscription, SubscriptionPatch, Suspension};
 pub use task::Timing;
 
 /// Subscriptions kept at once.
 pub const MAX_SUBSCRIPTIONS: usize = 1_000;
-/// Test events that wait for one subscriber, beside the stream of real ones.
-const TESTS: usize = 16;
-
-/// What happens when an event could not be delivered after all retries (`DeliveryRetryPolicy` of EventDestination).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RetryPolicy {
-    /// No more events until somebody resumes it.
-    #[default]
-    SuspendRetries,
-    /// The subscription is removed.
-    TerminateAfterRetries,
-    /// The same event again, until it gets through.
-    RetryForever,
-}
-
-/// A subscription.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Subscription {
-    /// For URIs.
-    pub id: Arc<str>,
-    /// Revision of the document, for ETags.
-    pub revision: u64,
-    /// Account that made it: its events are those that this account may see.
-    pub owner: Arc<str>,
-    /// When it was made.
-    pub created: OffsetDateTime,
-    /// Where events are posted.
-    pub destination: String,
-    /// Sent back with each event.
-    pub context: Option<String>,
-    /// Redfish `EventTypes`; empty: all.
-    pub event_types: Vec<String>,
-    /// `EventFormatType`.
-    pub format: String,
-    /// `HttpHeaders`: sent with each event, never shown.
-    pub headers: Vec<(String, Secret)>,
-    /// What happens after the last retry.
-    pub retry: RetryPolicy,
-    /// Whether the destination's certificate is checked.
-    pub verify_certificate: bool,
-    /// What else the face wants to keep (further filters).
-    pub extra: Map<String, Value>,
-    /// Why it gets no more events.
-    pub suspended: Option<Suspension>,
-}
-
-/// Why and since when a subscription gets no events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Suspension {
-    /// Readable.
-    pub reason: String,
-    /// Since when.
-    #[serde(with = "time::serde::timestamp")]
-    pub since: OffsetDateTime,
-}
-
-/// What a client asks for.
-#[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as in `Subscription`
-pub struct NewSubscription {
-    pub owner: Arc<str>,
-    pub destination: String,
-    pub context: Option<String>,
-    pub event_types: Vec<String>,
-    pub format: String,
-    pub headers: Vec<(String, Secret)>,
-    pub retry: RetryPolicy,
-    pub verify_certificate: bool,
-    pub extra: Map<String, Value>,
-}
-
-/// What may be changed; absent members stay.
-#[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as in `Subscription`
-pub struct SubscriptionPatch {
-    /// `Some(None)` removes it.
-    pub context: Option<Option<String>>,
-    pub headers: Option<Vec<(String, Secret)>>,
-    pub retry: Option<RetryPolicy>,
-    pub verify_certificate: Option<bool>,
-}
-
-/// How delivery has gone since the start of the program.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Health {
-    /// Events that the destination has taken.
-    pub delivered: u64,
-    /// Events that were dropped because the subscriber was too slow.
-    pub lost: u64,
-    /// What went wrong with the last attempt; `None`: nothing.
-    pub failing: Option<String>,
-}
 
 /// Why a subscription could not be made or changed.
 #[derive(Debug, thiserror::Error)]
@@ -151,73 +75,30 @@ pub enum SubscriptionError {
     Store(#[from] StoreError),
 }
 
-/// The document of a subscription. Headers lie in it as they are sent: the state file is readable for its owner only.
-#[derive(Serialize, Deserialize)]
-struct Document {
-    owner: Arc<str>,
-    created: i64,
-    destination: String,
-    context: Option<String>,
-    event_types: Vec<String>,
-    format: String,
-    headers: Vec<(String, String)>,
-    retry: RetryPolicy,
-    verify_certificate: bool,
-    #[serde(default)]
-    extra: Map<String, Value>,
-    #[serde(default)]
-    suspended: Option<Suspension>,
+/// What the face knows of events.
+pub trait Look: Send + Sync {
+    /// Whether the account `owner` may see the event.
+    fn sees(&self, owner: &str, event: &Record) -> bool;
+    /// The body with these events for one subscriber. `lost`: events before them are gone. `upto`: its id.
+    fn payload(&self, upto: u64, events: &[Arc<Record>], lost: bool, context: Option<&str>) -> String;
 }
 
-impl Subscription {
-    fn document(&self) -> Document {
-        Document {
-            owner: Arc::clone(&self.owner),
-            created: self.created.unix_timestamp(),
-            destination: self.destination.clone(),
-            context: self.context.clone(),
-            event_types: self.event_types.clone(),
-            format: self.format.clone(),
-            headers: self.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
-            retry: self.retry,
-            verify_certificate: self.verify_certificate,
-            extra: self.extra.clone(),
-            suspended: self.suspended.clone(),
-        }
-    }
-
-    fn from_document(id: &str, revision: u64, doc: Document) -> Self {
-        Self {
-            id: Arc::from(id),
-            revision,
-            owner: doc.owner,
-            created: OffsetDateTime::from_unix_timestamp(doc.created).unwrap_or(OffsetDateTime::UNIX_EPOCH),
-            destination: doc.destination,
-            context: doc.context,
-            event_types: doc.event_types,
-            format: doc.format,
-            headers: doc.headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),
-            retry: doc.retry,
-            verify_certificate: doc.verify_certificate,
-            extra: doc.extra,
-            suspended: doc.suspended,
-        }
-    }
+/// What the configuration says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// `server.insecure_local_event_destinations`
+    pub local: bool,
+    /// `server.event_retry_attempts`
+    pub attempts: u32,
+    /// `server.event_retry_interval`
+    pub interval: Duration,
 }
-
-/// The subscriptions that the store has.
-pub(crate) async fn read_documents(store: &dyn Store) -> Result<Vec<Subscription>, StoreError> {
-    let all = store::read_all::<Document>(store, Kind::Subscription).await?;
-    Ok(all.into_iter().map(|(id, revision, doc)| Subscription::from_document(&id, revision, doc)).collect())
-}
-
-type Render = Box<dyn Fn(&Event, &Subscription) -> Option<Value> + Send + Sync>;
 
 /// A subscription, its task and how it goes.
 struct Subscriber {
     subscription: Arc<Subscription>,
     health: Arc<Mutex<Health>>,
-    tests: mpsc::Sender<Value>,
+    place: Arc<Place>,
     task: Option<tokio::task::AbortHandle>,
 }
 
@@ -231,13 +112,18 @@ impl Drop for Subscriber {
 
 struct Inner {
     store: Arc<dyn Store>,
-    /// Never read: new subscribers start where it stands now.
-    events: broadcast::Receiver<Event>,
-    render: Render,
-    poster: Poster,
-    timing: Timing,
+    log: Arc<EventLog>,
+    look: Box<dyn Look>,
+    /// `None`: nothing is ever sent.
+    poster: ArcSwapOption<Poster>,
+    timing: ArcSwap<Timing>,
     local: Arc<AtomicBool>,
     subscribers: Mutex<BTreeMap<Arc<str>, Subscriber>>,
+    streams: streams::Streams,
+    /// The service ends.
+    closing: CancellationToken,
+    /// Where tasks live: not with the listener whose request made a subscription.
+    runtime: tokio::runtime::Handle,
     /// One change at a time.
     changing: tokio::sync::Mutex<()>,
 }
@@ -248,46 +134,106 @@ pub struct Delivery {
     inner: Arc<Inner>,
 }
 
+/// The newest event that any subscriber had, by what the store knows: what [`EventLog::open`] has to know.
+pub async fn newest_seen(store: &dyn Store) -> Result<u64, StoreError> {
+    let places = places::read(store).await?;
+    let made = read_documents(store).await?.into_iter().filter_map(|s| s.since);
+    Ok(places.into_values().chain(made).max().unwrap_or(0))
+}
+
 impl Delivery {
-    /// Reads subscriptions from the store and starts to deliver. `render` makes the body of a POST, or decides that the
-    /// event is none of the subscriber's business. `local`: `server.insecure_local_event_destinations`.
+    /// Reads subscriptions from the store and starts to deliver what is in the log, and what comes.
     pub async fn start(
         store: Arc<dyn Store>,
-        events: broadcast::Receiver<Event>,
-        local: bool,
-        render: impl Fn(&Event, &Subscription) -> Option<Value> + Send + Sync + 'static,
+        log: Arc<EventLog>,
+        settings: Settings,
+        look: impl Look + 'static,
     ) -> Result<Self, StoreError> {
-        Self::start_with(store, events, local, Box::new(render), Timing::default()).await
+        let timing = Timing { attempts: settings.attempts, interval: settings.interval, ..Timing::default() };
+        Self::start_with(store, log, settings.local, Box::new(look), timing, true).await
+    }
+
+    /// One that keeps subscriptions and sends nothing anywhere.
+    pub async fn nowhere(store: Arc<dyn Store>, look: impl Look + 'static) -> Result<Self, StoreError> {
+        let made =
+            Self::start_with(store, EventLog::in_memory(0), true, Box::new(look), Timing::default(), false).await?;
+        made.inner.closing.cancel();
+        Ok(made)
     }
 
     async fn start_with(
         store: Arc<dyn Store>,
-        events: broadcast::Receiver<Event>,
+        log: Arc<EventLog>,
         local: bool,
-        render: Render,
+        look: Box<dyn Look>,
         timing: Timing,
+        posts: bool,
     ) -> Result<Self, StoreError> {
         let local = Arc::new(AtomicBool::new(local));
-        let poster = Poster::new(&local, timing.attempt).map_err(|e| StoreError::Io(format!("no HTTP client: {e}")))?;
+        let poster = posts.then(|| Poster::new(&local, timing.attempt)).transpose();
+        let poster = ArcSwapOption::from_pointee(poster.map_err(|e| StoreError::Io(format!("no HTTP client: {e}")))?);
         let inner = Arc::new(Inner {
             store,
-            events,
-            render,
+            log,
+            look,
             poster,
-            timing,
+            timing: ArcSwap::from_pointee(timing),
             local,
             subscribers: Mutex::default(),
+            streams: streams::Streams::default(),
+            closing: CancellationToken::new(),
+            runtime: tokio::runtime::Handle::current(),
             changing: tokio::sync::Mutex::new(()),
         });
+        let places = places::read(&*inner.store).await?;
         for subscription in read_documents(&*inner.store).await? {
-            inner.keep(subscription);
+            let at = places.get(&subscription.id).copied().or(subscription.since);
+            inner.keep(subscription, at);
         }
+        tokio::spawn(places::keep(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
 
-    /// A new value of `server.insecure_local_event_destinations`; counts for deliveries too.
-    pub fn reconfigure(&self, local: bool) {
-        self.inner.local.store(local, Ordering::Relaxed);
+    /// The log that is delivered from.
+    pub fn log(&self) -> &Arc<EventLog> {
+        &self.inner.log
+    }
+
+    /// New settings; they count for what is being delivered too.
+    pub fn reconfigure(&self, settings: Settings) {
+        if self.inner.local.swap(settings.local, Ordering::Relaxed) != settings.local
+            && self.inner.poster.load().is_some()
+        {
+            // Connections that are kept may lead where nobody may go any more.
+            match Poster::new(&self.inner.local, self.timing().attempt) {
+                Ok(poster) => self.inner.poster.store(Some(Arc::new(poster))),
+                Err(error) => tracing::error!(%error, "no new HTTP client: connections that are kept go on"),
+            }
+        }
+        let timing = Timing { attempts: settings.attempts, interval: settings.interval, ..**self.inner.timing.load() };
+        self.inner.timing.store(Arc::new(timing));
+    }
+
+    /// How often and how long delivery is tried.
+    pub fn timing(&self) -> Timing {
+        **self.inner.timing.load()
+    }
+
+    /// Ends all streams, and opens no more.
+    pub fn end_streams(&self) {
+        self.inner.closing.cancel();
+    }
+
+    /// Ends streams and tasks, and keeps how far each subscriber has come.
+    pub async fn stop(&self) {
+        self.inner.closing.cancel();
+        for subscriber in self.inner.subscribers().values_mut() {
+            if let Some(task) = subscriber.task.take() {
+                task.abort();
+            }
+        }
+        places::save(&self.inner, &mut BTreeMap::new()).await;
+        self.inner.log.sync().await;
     }
 
     /// All, by id.
@@ -316,23 +262,23 @@ impl Delivery {
         if self.inner.subscribers().len() >= MAX_SUBSCRIPTIONS {
             return Err(SubscriptionError::Full);
         }
+        let since = self.inner.log.newest();
         let mut subscription = Subscription {
             id: Arc::from(format!("{:016x}", rand::random::<u64>())),
             revision: 0,
             owner: new.owner,
             created: OffsetDateTime::now_utc(),
+            since: Some(since),
             destination: new.destination,
             context: new.context,
-            event_types: new.event_types,
-            format: new.format,
+            filters: new.filters,
             headers: new.headers,
             retry: new.retry,
             verify_certificate: new.verify_certificate,
-            extra: new.extra,
             suspended: None,
         };
         subscription.revision = self.inner.write(&subscription, Expect::Absent).await?;
-        Ok(self.inner.keep(subscription))
+        Ok(self.inner.keep(subscription, Some(since)))
     }
 
     /// Changes a subscription; `expect`: the revision that `If-Match` named.
@@ -360,23 +306,27 @@ impl Delivery {
             .await
     }
 
-    /// Lets a suspended subscription have events again, from the next one on.
-    pub async fn resume(&self, id: &str) -> Result<Arc<Subscription>, SubscriptionError> {
+    /// Sends a subscriber nothing until somebody resumes it.
+    pub async fn suspend(&self, id: &str, reason: &str) -> Result<Arc<Subscription>, SubscriptionError> {
+        let suspension = Suspension { reason: reason.to_owned(), since: OffsetDateTime::now_utc() };
+        self.inner.change(id, None, |s| s.suspended = Some(s.suspended.take().unwrap_or(suspension))).await
+    }
+
+    /// Lets a suspended subscription have events again: those that it has missed and the log still has, or of them only
+    /// those that are not older than `buffered`.
+    pub async fn resume(&self, id: &str, buffered: Option<Duration>) -> Result<Arc<Subscription>, SubscriptionError> {
+        let place = self.inner.subscribers().get(id).filter(|s| s.task.is_none()).map(|s| Arc::clone(&s.place));
+        match (place, buffered) {
+            (Some(place), Some(Duration::ZERO)) => place.reach(self.inner.log.newest()),
+            (Some(place), Some(age)) => place.leave_out_before(OffsetDateTime::now_utc() - age),
+            _ => {}
+        }
         self.inner.change(id, None, |subscription| subscription.suspended = None).await
     }
 
     /// Removes a subscription; nothing is sent afterwards.
     pub async fn remove(&self, id: &str, expect: Option<u64>) -> Result<(), SubscriptionError> {
         self.inner.remove(id, expect).await
-    }
-
-    /// Sends `body` to all that are not suspended and for which it makes one; how many.
-    pub fn submit(&self, body: impl Fn(&Subscription) -> Option<Value>) -> usize {
-        let subscribers = self.inner.subscribers();
-        let active = subscribers.values().filter(|s| s.task.is_some());
-        let active: Vec<_> = active.map(|s| (Arc::clone(&s.subscription), s.tests.clone())).collect();
-        drop(subscribers);
-        active.iter().filter(|(to, inbox)| body(to).is_some_and(|body| inbox.try_send(body).is_ok())).count()
     }
 }
 
@@ -389,29 +339,31 @@ impl Inner {
         self.subscribers().get(id).map(|s| Arc::clone(&s.subscription))
     }
 
-    /// Puts a subscription in force: one that is suspended has no task, any other has one.
-    fn keep(self: &Arc<Self>, subscription: Subscription) -> Arc<Subscription> {
+    /// Puts a subscription in force: one that is suspended has no task, any other has one. `at`: the place of one that
+    /// is not known yet; `None`: the end of the log.
+    fn keep(self: &Arc<Self>, subscription: Subscription, at: Option<u64>) -> Arc<Subscription> {
         let subscription = Arc::new(subscription);
         let mut subscribers = self.subscribers();
         let id = Arc::clone(&subscription.id);
-        let active = subscription.suspended.is_none();
+        let active = subscription.suspended.is_none() && self.poster.load().is_some() && !self.closing.is_cancelled();
         match subscribers.get_mut(&id) {
             // Its task looks the subscription up with each event.
             Some(subscriber) if subscriber.task.is_some() == active => {
                 subscriber.subscription = Arc::clone(&subscription);
             }
-            _ => {
-                let (tests, inbox) = mpsc::channel(TESTS);
-                let health = subscribers.get(&id).map_or_else(Arc::default, |old| Arc::clone(&old.health));
+            known => {
+                let (health, place) = match known {
+                    Some(old) => (Arc::clone(&old.health), Arc::clone(&old.place)),
+                    None => (Arc::default(), Place::new(at.unwrap_or_else(|| self.log.newest()))),
+                };
                 let task = active.then(|| {
-                    let stream = self.events.resubscribe();
-                    let run = task::run(Arc::downgrade(self), Arc::clone(&id), stream, inbox, Arc::clone(&health));
-                    tokio::spawn(run).abort_handle()
+                    let run = task::run(Arc::downgrade(self), Arc::clone(&id), Arc::clone(&place), Arc::clone(&health));
+                    self.runtime.spawn(run).abort_handle()
                 });
                 task::note(&health, |health| {
                     health.failing = subscription.suspended.as_ref().map(|suspension| suspension.reason.clone());
                 });
-                let subscriber = Subscriber { subscription: Arc::clone(&subscription), health, tests, task };
+                let subscriber = Subscriber { subscription: Arc::clone(&subscription), health, place, task };
                 subscribers.insert(id, subscriber);
             }
         }
@@ -435,7 +387,7 @@ impl Inner {
             return Ok(before);
         }
         subscription.revision = self.write(&subscription, Expect::Revision(before.revision)).await?;
-        Ok(self.keep(subscription))
+        Ok(self.keep(subscription, None))
     }
 
     async fn remove(&self, id: &str, expect: Option<u64>) -> Result<(), SubscriptionError> {

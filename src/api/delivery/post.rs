@@ -11,15 +11,13 @@ use std::{
     time::Duration,
 };
 
+use super::{Subscription, check};
 use reqwest::{
     Client,
     dns::{Addrs, Name, Resolve, Resolving},
-    header::{HeaderMap, HeaderName, HeaderValue},
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
     redirect::Policy,
 };
-use serde_json::Value;
-
-use super::{Subscription, check};
 
 /// Connections kept for the next event, per destination.
 const IDLE: usize = 1;
@@ -49,11 +47,11 @@ impl Poster {
     }
 
     /// Delivers `body`; anything but a 2xx is an error, as text for people.
-    pub async fn post(&self, to: &Subscription, body: &Value) -> Result<(), String> {
+    pub async fn post(&self, to: &Subscription, body: String) -> Result<(), String> {
         let url = check::destination(&to.destination, self.local.load(Ordering::Relaxed)).map_err(|e| e.to_string())?;
         let client = if to.verify_certificate { &self.checking } else { &self.trusting };
-        let answer =
-            client.post(url).headers(headers(to)).json(body).send().await.map_err(|e| chain(&e.without_url()))?;
+        let request = client.post(url).headers(headers(to)).header(CONTENT_TYPE, "application/json").body(body);
+        let answer = request.send().await.map_err(|e| chain(&e.without_url()))?;
         match answer.status() {
             status if status.is_success() => Ok(()),
             status => Err(format!("the destination answered {status}")),

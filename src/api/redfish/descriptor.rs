@@ -98,6 +98,8 @@ pub enum Queries {
     Single,
     /// Also `only`, `$top`, `$skip`.
     Collection,
+    /// The resource reads them on its own.
+    Own,
 }
 
 /// A kind of resource, with all that is known of it before a request comes.

@@ -1,246 +1,403 @@
-//! Events for subscribers: what happened in the fleet as Redfish `Event` bodies, and subscriptions as the delivery
-//! keeps them.
+//! Events for subscribers: what happened in the fleet as Redfish event records, who may see them, and the bodies in
+//! which they travel (Event schema; DSP0266, "Event messages").
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use async_trait::async_trait;
-use serde_json::{Value, json};
-use time::format_description::well_known::Rfc3339;
+use time::OffsetDateTime;
 
 use super::{
-    messages::{self as m, Message},
-    resources::subscriptions::{SubscribeError, Subscription, Subscriptions, Wanted},
+    doc::Doc,
+    messages::{self as m, Definition, Message},
 };
 use crate::{
-    api::delivery::{self, Delivery, NewSubscription, RetryPolicy, SubscriptionError},
+    api::delivery::{self, Delivery, Look, Settings, log::EventLog, record::Record},
     auth::Auth,
-    fleet::{Event, Fleet, What},
-    model::{Actor, NodeId, PowerState, Secret},
+    fleet::{Event, Fleet, What, event::Cause},
+    model::{NodeId, PowerState, Role, Scope},
     store::{Store, StoreError},
 };
 
 /// `@odata.type` of a delivered body.
 const EVENT_TYPE: &str = "#Event.v1_13_0.Event";
+/// The manager that is this service.
+const OURSELVES: &str = "/redfish/v1/Managers/rackfish";
+/// Longest argument of a message: what a device said may be of any length.
+const MAX_ARGUMENT: usize = 512;
+/// The folder of the event log, within the state folder.
+const FOLDER: &str = "events";
 
-/// Starts to deliver the fleet's events to subscribers.
-pub async fn start(store: Arc<dyn Store>, fleet: &Fleet, auth: &Auth, local: bool) -> Result<Delivery, StoreError> {
-    let (events, fleet, auth) = (fleet.events(), fleet.clone(), auth.clone());
-    Delivery::start(store, events, local, move |event, to| render(event, to, &|node| may_see(&fleet, &auth, to, node)))
-        .await
-}
-
-/// Whether the account that made a subscription may see a node. One that is gone or disabled sees nothing.
-fn may_see(fleet: &Fleet, auth: &Auth, to: &delivery::Subscription, node: Option<&NodeId>) -> bool {
-    let Some(account) = auth.account(&to.owner).filter(|account| account.enabled) else { return false };
-    let unlimited = matches!(&*account.scope, crate::model::Scope::All);
-    match node {
-        // What is not about a node is for those who may see all of them.
-        None => unlimited,
-        Some(node) => {
-            let who = Actor { role: account.role, scope: account.scope, ..Actor::internal("event") };
-            unlimited || fleet.nodes(&who).contains(node)
+/// Starts to keep the fleet's events, in `state_dir` if there is one, and to deliver them to subscribers.
+pub async fn start(
+    store: Arc<dyn Store>,
+    fleet: &Fleet,
+    auth: &Auth,
+    state_dir: Option<&Path>,
+    settings: Settings,
+) -> Result<Delivery, StoreError> {
+    let seen = delivery::newest_seen(&*store).await?;
+    let log = match state_dir.map(|dir| dir.join(FOLDER)) {
+        None => EventLog::in_memory(seen),
+        Some(folder) => {
+            let dir = folder.clone();
+            let opened = tokio::task::spawn_blocking(move || EventLog::open(&dir, seen)).await;
+            match opened.map_err(std::io::Error::other).and_then(|opened| opened) {
+                Ok(log) => log,
+                // Switching machines matters more than telling of it.
+                Err(error) => {
+                    let folder = folder.display();
+                    tracing::error!(%folder, %error, "the event log can't be opened: events are kept in memory until the next start");
+                    EventLog::in_memory(seen)
+                }
+            }
         }
-    }
-}
-
-/// The delivery, as the EventService's resources use it.
-pub struct Kept(pub Delivery);
-
-/// Where the filters of a subscription lie in its document.
-const FILTERS: &str = "filters";
-
-fn kept(found: &delivery::Subscription, delivery: &Delivery) -> Option<Subscription> {
-    let mut wanted: Wanted = serde_json::from_value(found.extra.get(FILTERS)?.clone()).ok()?;
-    retry_word(found.retry).clone_into(&mut wanted.retry);
-    let trouble = match &found.suspended {
-        Some(suspended) => Some(suspended.reason.clone()),
-        None => delivery.health(&found.id).and_then(|health| health.failing),
     };
-    Some(Subscription { id: found.id.to_string(), wanted, trouble })
+    let look = Eyes { fleet: fleet.clone(), auth: auth.clone() };
+    let delivery = Delivery::start(store, Arc::clone(&log), settings, look).await?;
+    fleet.record_events(move |event| {
+        log.append(|_| record(event));
+    });
+    Ok(delivery)
 }
 
-fn retry_word(policy: RetryPolicy) -> &'static str {
-    match policy {
-        RetryPolicy::RetryForever => "RetryForever",
-        RetryPolicy::TerminateAfterRetries => "TerminateAfterRetries",
-        RetryPolicy::SuspendRetries => "SuspendRetries",
+/// What an account may see, and what it gets to see.
+pub struct Eyes {
+    /// For the groups of nodes.
+    pub fleet: Fleet,
+    /// For the scopes of accounts.
+    pub auth: Auth,
+}
+
+impl Look for Eyes {
+    /// An account that is gone or disabled sees nothing.
+    fn sees(&self, owner: &str, event: &Record) -> bool {
+        let Some(account) = self.auth.account(owner).filter(|account| account.enabled) else { return false };
+        let unlimited = matches!(&*account.scope, Scope::All);
+        if let Some(private) = &event.private {
+            return **private == *owner || (unlimited && account.role == Role::Administrator);
+        }
+        match &event.node {
+            // What is not about a node is for those who may see all of them.
+            None => unlimited,
+            Some(_) if unlimited => true,
+            Some(node) => {
+                let config = self.fleet.config();
+                account.scope.covers(node, config.nodes.get(node).into_iter().flat_map(|node| &node.groups))
+            }
+        }
+    }
+
+    fn payload(&self, upto: u64, events: &[Arc<Record>], lost: bool, context: Option<&str>) -> String {
+        payload(upto, events, lost, context)
     }
 }
 
-#[async_trait]
-impl Subscriptions for Kept {
-    fn list(&self) -> Vec<Subscription> {
-        self.0.list().iter().filter_map(|found| kept(found, &self.0)).collect()
-    }
+/// The body of an event message.
+fn payload(upto: u64, events: &[Arc<Record>], lost: bool, context: Option<&str>) -> String {
+    let mut doc = Doc::plain();
+    doc.set("@odata.type", EVENT_TYPE)
+        .set("Id", upto.to_string())
+        .set("Name", "rackfish event")
+        .set("Context", context.unwrap_or_default())
+        .arr("Events", |a| {
+            let before = events.first().map_or(upto, |first| first.id);
+            let gap = lost.then(|| (format!("{before}-lost"), members(&gap())));
+            let events = events.iter().map(|event| (event.id.to_string(), event.body.to_string()));
+            for (number, (id, body)) in gap.into_iter().chain(events).enumerate() {
+                // The record is an object that is never empty.
+                let members = body.strip_prefix('{').unwrap_or("}");
+                a.item_raw(format!("{{\"MemberId\":\"{number}\",\"EventId\":\"{id}\",{members}").as_bytes());
+            }
+        });
+    String::from_utf8(doc.finish().bytes).unwrap_or_default()
+}
 
-    fn get(&self, id: &str) -> Option<Subscription> {
-        self.0.get(id).and_then(|found| kept(&found, &self.0))
-    }
+/// What an event says.
+pub struct Said {
+    /// `ResourceEvent.1.4.TestMessage`
+    pub id: String,
+    /// Readable.
+    pub text: String,
+    /// What the text was made of.
+    pub args: Vec<String>,
+    /// `OK`
+    pub severity: &'static str,
+    /// The way out.
+    pub resolution: String,
+}
 
-    async fn create(&self, mut wanted: Wanted) -> Result<Subscription, SubscribeError> {
-        // Headers may hold credentials: they are kept apart from what is shown.
-        let headers = std::mem::take(&mut wanted.http_headers);
-        let failed = |e: SubscriptionError| match e {
-            SubscriptionError::Full => SubscribeError::Limit,
-            SubscriptionError::Store(e) => SubscribeError::Store(e.to_string()),
-            other => SubscribeError::Destination(other.to_string()),
-        };
-        let filters = serde_json::to_value(&wanted).map_err(|e| SubscribeError::Store(e.to_string()))?;
-        let new = NewSubscription {
-            owner: Arc::from(wanted.principal.as_str()),
-            destination: wanted.destination.clone(),
-            context: Some(wanted.context.clone()),
-            event_types: wanted.event_types.clone(),
-            format: "Event".to_owned(),
-            headers: headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),
-            retry: match wanted.retry.as_str() {
-                "TerminateAfterRetries" => RetryPolicy::TerminateAfterRetries,
-                "SuspendRetries" => RetryPolicy::SuspendRetries,
-                _ => RetryPolicy::RetryForever,
-            },
-            verify_certificate: wanted.verify_certificate,
-            extra: [(FILTERS.to_owned(), filters)].into_iter().collect(),
-        };
-        let made = self.0.create(new).await.map_err(failed)?;
-        Ok(Subscription { id: made.id.to_string(), wanted, trouble: None })
-    }
-
-    async fn remove(&self, id: &str) -> Result<bool, SubscribeError> {
-        match self.0.remove(id, None).await {
-            Ok(()) => Ok(true),
-            Err(SubscriptionError::NotFound(_)) => Ok(false),
-            Err(e) => Err(SubscribeError::Store(e.to_string())),
+impl From<Message> for Said {
+    fn from(message: Message) -> Self {
+        Self {
+            id: message.definition.id(),
+            text: message.text(),
+            severity: message.definition.severity.as_str(),
+            resolution: message.resolution.unwrap_or_else(|| message.definition.resolution.to_owned()),
+            args: message.args,
         }
     }
 }
 
-/// An event as a message about a resource.
+/// An event before it becomes a record.
 struct About {
-    message: Message,
+    said: Said,
     kind: &'static str,
     resource: &'static str,
     origin: String,
     node: Option<NodeId>,
+    private: Option<String>,
+    at: OffsetDateTime,
+    who: Option<Cause>,
+    power: Option<(Option<PowerState>, Option<PowerState>, &'static str)>,
 }
 
-fn about(event: &Event) -> About {
-    let system = |node: &str| format!("/redfish/v1/Systems/{node}");
-    let (message, kind, resource, origin, node) = match &event.what {
-        What::Power { node, old, new, .. } => {
-            let message = match new {
-                Some(PowerState::On) => m::POWERED_ON.with([node.as_str()]),
-                Some(PowerState::Off) => m::POWERED_OFF.with([node.as_str()]),
-                other => {
-                    let word = |p: Option<PowerState>| p.map_or("unknown", PowerState::as_str);
-                    m::POWER_CHANGED.with([node.as_str(), word(*old), word(*other)])
-                }
-            };
-            (message, "StatusChange", "ComputerSystem", system(node.as_str()), Some(node.clone()))
+impl About {
+    fn new(said: impl Into<Said>, kind: &'static str, resource: &'static str, origin: String) -> Self {
+        let (said, at) = (said.into(), OffsetDateTime::now_utc());
+        Self { said, kind, resource, origin, node: None, private: None, at, who: None, power: None }
+    }
+
+    /// About this service.
+    fn ours(message: Message) -> Self {
+        Self::new(message, "Alert", "Manager", OURSELVES.to_owned())
+    }
+
+    /// About a node.
+    fn system(message: Message, kind: &'static str, node: &str) -> Self {
+        let about = Self::new(message, kind, "ComputerSystem", format!("/redfish/v1/Systems/{node}"));
+        Self { node: NodeId::new(node).ok(), ..about }
+    }
+
+    fn record(self) -> Record {
+        Record {
+            id: 0,
+            at: self.at,
+            kind: self.kind.into(),
+            resource: self.resource.into(),
+            severity: self.said.severity.into(),
+            body: members(&self).into(),
+            message: self.said.id.into(),
+            origin: self.origin.into(),
+            private: self.private.map(Arc::from),
+            node: self.node,
+        }
+    }
+}
+
+/// The record of something that happened in the fleet.
+fn record(event: &Event) -> Record {
+    let about = match &event.what {
+        What::Power { node, old, new, origin } => {
+            let power = (*old, *new, origin.as_str());
+            About { power: Some(power), ..About::system(switched(node, *old, *new), "StatusChange", node.as_str()) }
         }
         What::Operation { target, op, error } => {
             let message = match error {
-                None => m::OPERATION_DONE.with([target, op]),
-                Some(error) => m::OPERATION_FAILED.with([target, op, error]),
+                None => message(&m::OPERATION_DONE, [target, op]),
+                Some(error) => message(&m::OPERATION_FAILED, [target, op, error]),
             };
-            (message, "Alert", "ComputerSystem", system(target), NodeId::new(target).ok())
+            About::system(message, "Alert", target)
         }
-        What::Endpoint { endpoint, fault } => {
-            let message = match fault {
-                Some(fault) => m::ENDPOINT_LOST.with([endpoint.as_str(), fault]),
-                None => m::ENDPOINT_RESTORED.with([endpoint.as_str()]),
-            };
-            (message, "Alert", "Manager", "/redfish/v1/Managers/rackfish".to_owned(), None)
+        What::Endpoint { endpoint, fault: Some(fault) } => {
+            About::ours(message(&m::ENDPOINT_LOST, [endpoint.as_str(), fault]))
         }
+        What::Endpoint { endpoint, fault: None } => About::ours(message(&m::ENDPOINT_RESTORED, [endpoint.as_str()])),
         What::Boot { node, text } => {
-            let message = m::BOOT_CHANGED.with([node.as_str(), text]);
-            (message, "ResourceUpdated", "ComputerSystem", system(node.as_str()), Some(node.clone()))
+            About::system(message(&m::BOOT_CHANGED, [node.as_str(), text]), "ResourceUpdated", node.as_str())
         }
         What::Hold { target, text } => {
-            let message = m::HOLD_CHANGED.with([target, text]);
-            (message, "Alert", "Manager", "/redfish/v1/Managers/rackfish".to_owned(), NodeId::new(target).ok())
+            let about = About::ours(message(&m::HOLD_CHANGED, [target, text]));
+            About { node: NodeId::new(target).ok(), ..about }
         }
-        What::Config { text } => {
-            let message = m::CONFIGURATION_CHANGED.with([text]);
-            (message, "Alert", "Manager", "/redfish/v1/Managers/rackfish".to_owned(), None)
+        What::Config { text } => About::ours(message(&m::CONFIGURATION_CHANGED, [text])),
+        What::Task { task, node, owner, ended } => {
+            let message = match ended {
+                None => message(&m::TASK_STARTED, [task]),
+                Some(ending) => match &ending.error {
+                    None => message(&m::TASK_DONE, [task]),
+                    Some(error) => message(&m::TASK_ABORTED, [task]).detail(format!("{}.", short(error))),
+                },
+            };
+            let about = About::new(message, "StatusChange", "Task", super::resources::tasks::uri(task));
+            About { node: Some(node.clone()), private: Some(owner.clone()), ..about }
         }
     };
-    About { message, kind, resource, origin, node }
+    About { at: event.at, who: event.who.clone(), ..about }.record()
 }
 
-/// The body for a subscriber; `None`: not for this one.
-fn render(event: &Event, to: &delivery::Subscription, sees: &dyn Fn(Option<&NodeId>) -> bool) -> Option<Value> {
-    let About { message, kind, resource, origin, node } = about(event);
-    let filters: Wanted = serde_json::from_value(to.extra.get(FILTERS)?.clone()).ok()?;
-    let id = message.definition.id();
-    let wants = |list: &[String], value: &str| list.is_empty() || list.iter().any(|item| item == value);
-    let prefix = id.split('.').next().unwrap_or_default();
-    let wanted = wants(&filters.event_types, kind)
-        && wants(&filters.registry_prefixes, prefix)
-        && wants(&filters.resource_types, resource)
-        && wants(&filters.message_ids, &id)
-        && wants(&filters.origin_resources, &origin);
-    if !wanted || !sees(node.as_ref()) {
-        return None;
+fn switched(node: &NodeId, old: Option<PowerState>, new: Option<PowerState>) -> Message {
+    let definition = match new {
+        Some(PowerState::On) => &m::POWERED_ON,
+        Some(PowerState::Off) => &m::POWERED_OFF,
+        Some(PowerState::PoweringOn) => &m::POWERING_ON,
+        Some(PowerState::PoweringOff) => &m::POWERING_OFF,
+        None => {
+            let old = old.map_or("unknown", PowerState::as_str);
+            return message(&m::POWER_CHANGED, [node.as_str(), old, "unknown"]);
+        }
+    };
+    message(definition, [node.as_str()])
+}
+
+/// The record of a test that somebody asked for.
+pub fn test(asked: TestEvent) -> Record {
+    let (node, at, who) = (asked.node, asked.at, Some(asked.who));
+    About { node, at, who, ..About::new(asked.said, asked.kind, asked.resource, asked.origin) }.record()
+}
+
+/// What a test is to look like.
+pub struct TestEvent {
+    /// What it says.
+    pub said: Said,
+    /// `EventType`
+    pub kind: &'static str,
+    /// Type of `origin`.
+    pub resource: &'static str,
+    /// `OriginOfCondition`
+    pub origin: String,
+    /// The node that `origin` is of.
+    pub node: Option<NodeId>,
+    /// `EventTimestamp`
+    pub at: OffsetDateTime,
+    /// Who asked for it.
+    pub who: Cause,
+}
+
+fn gap() -> About {
+    About::ours(message(&m::EVENT_BUFFER_EXCEEDED, []))
+}
+
+fn message<const N: usize>(definition: &'static Definition, args: [&str; N]) -> Message {
+    let args: [String; N] = args.map(short);
+    let texts: [&str; N] = args.each_ref().map(String::as_str);
+    definition.with(texts)
+}
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(MAX_ARGUMENT) {
+        Some((at, _)) => format!("{}...", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
     }
-    let severity = message.definition.severity.as_str();
-    Some(json!({
-        "@odata.type": EVENT_TYPE,
-        "Id": event.id.to_string(),
-        "Name": "rackfish event",
-        "Context": to.context.clone().unwrap_or_default(),
-        "Events": [{
-            "MemberId": "0",
-            "EventType": kind,
-            "EventId": event.id.to_string(),
-            "EventTimestamp": event.at.format(&Rfc3339).unwrap_or_default(),
-            "Severity": severity,
-            "MessageSeverity": severity,
-            "Message": message.text(),
-            "MessageId": id,
-            "MessageArgs": message.args,
-            "OriginOfCondition": {"@odata.id": origin},
-        }],
-    }))
+}
+
+/// The members of the record that are the same for everybody.
+fn members(about: &About) -> String {
+    let said = &about.said;
+    let mut o = Doc::plain();
+    o.set("EventType", about.kind)
+        .set("EventTimestamp", about.at)
+        .set("Severity", said.severity)
+        .set("MessageSeverity", said.severity)
+        .set("Message", &said.text)
+        .set("MessageId", &said.id)
+        .list("MessageArgs", &said.args)
+        .set("Resolution", &said.resolution)
+        .link("OriginOfCondition", &about.origin)
+        .opt("Username", about.who.as_ref().map(|who| &*who.principal));
+    if about.power.is_some() || about.who.is_some() {
+        o.obj("Oem", |o| {
+            o.obj("Rackfish", |o| {
+                o.set("@odata.type", "#RackfishEvent.v1_0_0.EventRecord");
+                if let Some((old, new, origin)) = about.power {
+                    o.set("PreviousPowerState", old.map(PowerState::as_str))
+                        .set("PowerState", new.map(PowerState::as_str))
+                        .set("StateOrigin", origin);
+                }
+                if let Some(who) = &about.who {
+                    o.set("Face", format!("{:?}", who.face)).set("RequestId", &*who.request);
+                }
+            });
+        });
+    }
+    String::from_utf8(o.finish().bytes).unwrap_or_default()
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
-    use time::OffsetDateTime;
+    use serde_json::Value;
 
     use super::*;
-    use crate::model::Origin;
+    use crate::{
+        fleet::event::Ending,
+        model::{EndpointId, Face, Origin},
+    };
 
-    fn subscription(filters: &Wanted) -> delivery::Subscription {
-        delivery::Subscription {
-            id: Arc::from("1"),
-            revision: 1,
-            owner: Arc::from("admin"),
-            created: OffsetDateTime::UNIX_EPOCH,
-            destination: "https://h/".to_owned(),
-            context: Some("c".to_owned()),
-            event_types: Vec::new(),
-            format: "Event".to_owned(),
-            headers: Vec::new(),
-            retry: RetryPolicy::RetryForever,
-            verify_certificate: true,
-            extra: [(FILTERS.to_owned(), serde_json::to_value(filters).unwrap())].into_iter().collect(),
-            suspended: None,
+    fn event(what: What, who: Option<&str>) -> Event {
+        let who = who.map(|name| Cause { principal: name.into(), face: Face::Redfish, request: "r-1".into() });
+        Event { id: 7, at: OffsetDateTime::UNIX_EPOCH, what, who }
+    }
+
+    fn body(events: &[Record], lost: bool) -> Value {
+        let events: Vec<_> = events.iter().cloned().map(Arc::new).collect();
+        serde_json::from_str(&payload(9, &events, lost, Some("c"))).unwrap()
+    }
+
+    #[test]
+    fn a_power_change_says_what_was_what_is_and_who_did_it() {
+        let node: NodeId = "n1".parse().unwrap();
+        let what = What::Power { node, old: Some(PowerState::Off), new: Some(PowerState::On), origin: Origin::Read };
+        let record = record(&event(what, Some("alice")));
+        assert_eq!((&*record.kind, &*record.severity, &*record.resource), ("StatusChange", "OK", "ComputerSystem"));
+        let body = body(&[Record { id: 9, ..record }], false);
+        assert_eq!((&body["Context"], &body["Id"]), (&Value::from("c"), &Value::from("9")));
+        let told = &body["Events"][0];
+        assert_eq!(told["EventId"], "9");
+        assert_eq!(told["MemberId"], "0");
+        assert_eq!(told["MessageId"], "ResourceEvent.1.4.ResourcePoweredOn");
+        assert_eq!(told["MessageArgs"][0], "n1");
+        assert_eq!(told["EventTimestamp"], "1970-01-01T00:00:00Z");
+        assert_eq!(told["OriginOfCondition"]["@odata.id"], "/redfish/v1/Systems/n1");
+        assert_eq!(told["Username"], "alice");
+        let ours = &told["Oem"]["Rackfish"];
+        assert_eq!((&ours["PreviousPowerState"], &ours["PowerState"]), (&Value::from("Off"), &Value::from("On")));
+        assert_eq!((&ours["RequestId"], &ours["StateOrigin"]), (&Value::from("r-1"), &Value::from("read")));
+    }
+
+    #[test]
+    fn every_kind_of_event_is_a_message_of_a_registry() {
+        let node: NodeId = "n1".parse().unwrap();
+        let endpoint: EndpointId = "pdu".parse().unwrap();
+        let power = |new| What::Power { node: node.clone(), old: None, new, origin: Origin::Assumed };
+        let task = |ended| What::Task { task: "t1".into(), node: node.clone(), owner: "bob".into(), ended };
+        let all = [
+            (power(Some(PowerState::Off)), "ResourceEvent.1.4.ResourcePoweredOff"),
+            (power(Some(PowerState::PoweringOn)), "ResourceEvent.1.4.ResourcePoweringOn"),
+            (power(Some(PowerState::PoweringOff)), "ResourceEvent.1.4.ResourcePoweringOff"),
+            (power(None), "Rackfish.1.0.PowerStateChanged"),
+            (What::Operation { target: "n1".into(), op: "On".into(), error: None }, "Rackfish.1.0.OperationDone"),
+            (
+                What::Operation { target: "n1".into(), op: "On".into(), error: Some("ä".repeat(9_000)) },
+                "Rackfish.1.0.OperationFailed",
+            ),
+            (What::Endpoint { endpoint: endpoint.clone(), fault: Some("x".into()) }, "Rackfish.1.0.EndpointLost"),
+            (What::Endpoint { endpoint, fault: None }, "Rackfish.1.0.EndpointRestored"),
+            (What::Boot { node: node.clone(), text: "x".into() }, "Rackfish.1.0.BootOverrideChanged"),
+            (What::Hold { target: "n1".into(), text: "x".into() }, "Rackfish.1.0.HoldChanged"),
+            (What::Config { text: "x".into() }, "Rackfish.1.0.ConfigurationChanged"),
+            (task(None), "TaskEvent.1.0.TaskStarted"),
+            (task(Some(Ending { error: None })), "TaskEvent.1.0.TaskCompletedOK"),
+            (task(Some(Ending { error: Some("x".into()) })), "TaskEvent.1.0.TaskAborted"),
+        ];
+        for (what, id) in all {
+            let record = record(&event(what, None));
+            assert_eq!(&*record.message, id);
+            assert!(record.body.len() < 4_096, "{id}");
+            let body = body(&[record], false);
+            for member in ["EventType", "Message", "MessageSeverity", "Resolution"] {
+                assert!(!body["Events"][0][member].as_str().unwrap().is_empty(), "{member} of {id}");
+            }
+            assert!(body["Events"][0].get("Username").is_none());
         }
     }
 
     #[test]
-    fn a_power_change_is_told_to_those_who_want_and_may_see_it() {
-        let node: NodeId = "n1".parse().unwrap();
-        let what = What::Power { node, old: Some(PowerState::Off), new: Some(PowerState::On), origin: Origin::Read };
-        let event = Event { id: 7, at: OffsetDateTime::UNIX_EPOCH, what, who: None };
-        let all = |_: Option<&NodeId>| true;
-        let body = render(&event, &subscription(&Wanted::default()), &all).unwrap();
-        assert_eq!(body["Context"], "c");
-        assert_eq!(body["Events"][0]["MessageId"], "ResourceEvent.1.4.ResourcePoweredOn");
-        assert_eq!(body["Events"][0]["OriginOfCondition"]["@odata.id"], "/redfish/v1/Systems/n1");
-        assert!(render(&event, &subscription(&Wanted::default()), &|_| false).is_none());
-        let alerts = Wanted { event_types: vec!["Alert".to_owned()], ..Wanted::default() };
-        assert!(render(&event, &subscription(&alerts), &all).is_none());
+    fn a_loss_is_told_before_what_follows() {
+        let what = What::Config { text: "reloaded".to_owned() };
+        let body = body(&[Record { id: 9, ..record(&event(what, None)) }], true);
+        let ids: Vec<_> = body["Events"].as_array().unwrap().iter().map(|e| e["EventId"].clone()).collect();
+        assert_eq!(ids, ["9-lost", "9"]);
+        assert_eq!(body["Events"][0]["MessageId"], "Base.1.22.EventBufferExceeded");
+        let alone: Value = serde_json::from_str(&payload(9, &[], true, None)).unwrap();
+        assert_eq!(alone["Events"].as_array().unwrap().len(), 1);
     }
 }

@@ -11,6 +11,7 @@ use std::{
 
 use actix_web::{
     HttpRequest, HttpResponse,
+    body::BoxBody,
     http::{
         StatusCode,
         header::{self, HeaderMap, HeaderName, HeaderValue},
@@ -56,7 +57,15 @@ pub async fn serve(req: HttpRequest, mut payload: web::Payload, face: web::Data<
     let mut seen = Seen::default();
     let found = face.router.find(req.path());
     let entry = found.as_ref().map(|(entry, _)| *entry);
-    let (reply, challenge) = match handle(&req, &mut payload, &face, found, &request, &mut seen).await {
+    let mut handled = handle(&req, &mut payload, &face, found, &request, &mut seen).await;
+    let mut stream = None;
+    if let Ok(Some(open)) = handled.as_mut().map(|reply| reply.open.take().filter(|_| req.method() == "GET")) {
+        match open.body(&req) {
+            Ok(body) => stream = Some(body),
+            Err(error) => handled = Err(error),
+        }
+    }
+    let (reply, challenge) = match handled {
         Ok(reply) => (reply, false),
         Err(error) => {
             let challenge = error.challenge;
@@ -66,7 +75,7 @@ pub async fn serve(req: HttpRequest, mut payload: web::Payload, face: web::Data<
     };
     log(&req, &reply, &seen, &request, started);
     face.metrics.request("redfish", reply.status, started.elapsed());
-    let response = respond(&req, reply, entry, challenge, &request);
+    let response = respond(&req, reply, stream, entry, challenge, &request);
     let endless = req.headers().contains_key(header::TRANSFER_ENCODING) && !seen.heard;
     if endless { response.map_body(|_, body| body::Unheard::boxed(body, payload.into_inner())) } else { response }
 }
@@ -244,10 +253,17 @@ fn acceptable(headers: &HeaderMap, reply: &Reply) -> Result<(), Error> {
 /// The answer to a request that another face or route refuses.
 pub fn refuse(req: &HttpRequest, error: Error) -> HttpResponse {
     let challenge = error.challenge;
-    respond(req, error.into_reply(), None, challenge, &request_id(req.headers()))
+    respond(req, error.into_reply(), None, None, challenge, &request_id(req.headers()))
 }
 
-fn respond(req: &HttpRequest, reply: Reply, entry: Option<&Entry>, challenge: bool, request: &str) -> HttpResponse {
+fn respond(
+    req: &HttpRequest,
+    reply: Reply,
+    stream: Option<BoxBody>,
+    entry: Option<&Entry>,
+    challenge: bool,
+    request: &str,
+) -> HttpResponse {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::new(status);
     let headers = response.headers_mut();
@@ -285,12 +301,17 @@ fn respond(req: &HttpRequest, reply: Reply, entry: Option<&Entry>, challenge: bo
             headers.insert(header::LINK, link.clone());
         }
     }
-    if reply.body.bytes.is_empty() {
+    if reply.body.bytes.is_empty() && reply.content_type.is_none() {
         return response;
     }
     let content_type = HeaderValue::from_static(reply.content_type.unwrap_or(JSON));
     headers.insert(header::CONTENT_TYPE, content_type);
-    response.set_body(actix_web::body::BoxBody::new(reply.body.bytes))
+    if let Some(stream) = stream {
+        // Nothing else comes on that connection.
+        response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
+        return response.set_body(stream);
+    }
+    response.set_body(BoxBody::new(reply.body.bytes))
 }
 
 fn request_id(headers: &HeaderMap) -> Arc<str> {

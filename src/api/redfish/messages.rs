@@ -326,6 +326,8 @@ BASE {
         "Use them one at a time.";
     TOO_MANY_SUBSCRIPTIONS = EventSubscriptionLimitExceeded(0) Critical "There are as many subscriptions as the service keeps." =>
         "Delete one that is not needed any more.";
+    EVENT_BUFFER_EXCEEDED = EventBufferExceeded(0) Warning "Events that were not delivered are gone: the service could not keep them for any longer." =>
+        "Read the resources of interest anew.";
 }
 RACKFISH {
     ENDPOINT_UNAVAILABLE = EndpointUnavailable(3) Critical "The device %1 (unit %2) could not be used: %3." =>
@@ -361,6 +363,10 @@ RACKFISH {
     ENDPOINT_RESTORED = EndpointRestored(1) OK "The device %1 answers." => "None.";
     BOOT_CHANGED = BootOverrideChanged(2) OK "Boot override of %1: %2." => "None.";
     HOLD_CHANGED = HoldChanged(2) OK "Hold on %1: %2." => "None.";
+    DELIVERY_FAILING = EventDeliveryFailing(2) Warning "Events can't be delivered to %1: %2." =>
+        "Check the destination and the way to it. What was not delivered is kept and sent again.";
+    DELIVERY_SUSPENDED = EventDeliverySuspended(2) Warning "No events are delivered to %1: %2." =>
+        "See to the cause, then call ResumeSubscription.";
     CONFIGURATION_CHANGED = ConfigurationChanged(1) OK "Configuration: %1." => "None.";
 }
 RESOURCE_EVENT {
@@ -369,6 +375,9 @@ RESOURCE_EVENT {
     RESOURCE_REMOVED = ResourceRemoved(0) OK "The resource was removed." => "None.";
     POWERED_ON = ResourcePoweredOn(1) OK "The resource %1 is powered on." => "None.";
     POWERED_OFF = ResourcePoweredOff(1) OK "The resource %1 is powered off." => "None.";
+    POWERING_ON = ResourcePoweringOn(1) OK "The resource %1 is powering on." => "None.";
+    POWERING_OFF = ResourcePoweringOff(1) OK "The resource %1 is powering off." => "None.";
+    TEST_MESSAGE = TestMessage(0) OK "This is a test." => "None.";
     RESOURCE_STATE_CHANGED = ResourceStateChanged(2) OK "The state of %1 is now %2." => "None.";
 }
 TASK_EVENT {

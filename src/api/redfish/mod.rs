@@ -29,11 +29,11 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use crate::{
-    api::{operations::Metrics, ssdp::Ssdp, tls::ReloadableAcceptor},
+    api::{delivery::Delivery, operations::Metrics, ssdp::Ssdp, tls::ReloadableAcceptor},
     auth::Auth,
     fleet::Fleet,
 };
-use resources::{logs::LogCache, subscriptions::Subscriptions};
+use resources::logs::LogCache;
 use route::Router;
 
 /// How clients reach the service.
@@ -52,7 +52,7 @@ pub struct Redfish {
     /// Accounts and sessions.
     pub auth: Auth,
     /// Event subscriptions; without them there is no EventService.
-    pub subscriptions: Option<Arc<dyn Subscriptions>>,
+    pub subscriptions: Option<Delivery>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Where it listens.
@@ -74,7 +74,7 @@ impl Redfish {
     pub fn new(
         fleet: Fleet,
         auth: Auth,
-        subscriptions: Option<Arc<dyn Subscriptions>>,
+        subscriptions: Option<Delivery>,
         metrics: Arc<Metrics>,
         served: Served,
     ) -> Self {

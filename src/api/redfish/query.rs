@@ -28,6 +28,8 @@ pub struct Query {
     pub top: Option<usize>,
     /// `$skip`
     pub skip: usize,
+    /// The text itself, for a resource that reads it on its own.
+    pub own: Option<String>,
 }
 
 impl Query {
@@ -38,6 +40,9 @@ impl Query {
 
     /// Reads `text` (what follows the `?`) for a resource that knows `queries`.
     pub fn parse(text: &str, queries: Queries) -> Result<Self, Error> {
+        if queries == Queries::Own {
+            return Ok(Self { own: Some(text.to_owned()), ..Self::default() });
+        }
         let mut query = Self::default();
         for pair in text.split('&').filter(|p| !p.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -105,7 +110,8 @@ fn expand(value: &str) -> Option<Expand> {
     }
 }
 
-fn decode(text: &str) -> String {
+/// Undoes percent-encoding.
+pub(super) fn decode(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

@@ -1,6 +1,13 @@
 //! What a handler answers, before it becomes HTTP.
 
-use super::doc::{Body, Doc};
+use std::fmt;
+
+use actix_web::{HttpRequest, body::BoxBody};
+
+use super::{
+    doc::{Body, Doc},
+    error::Error,
+};
 use crate::model::Secret;
 
 /// An answer.
@@ -18,6 +25,31 @@ pub struct Reply {
     pub token: Option<Secret>,
     /// `Retry-After`, in seconds.
     pub retry_after: Option<u64>,
+    /// A body that goes on for as long as the client listens.
+    pub open: Option<Open>,
+}
+
+/// Opens an endless body, once nothing stands against the request any more.
+pub struct Open(Opener);
+
+type Opener = Box<dyn FnOnce(&HttpRequest) -> Result<BoxBody, Error>>;
+
+impl Open {
+    /// `open` makes the body.
+    pub fn new(open: impl FnOnce(&HttpRequest) -> Result<BoxBody, Error> + 'static) -> Self {
+        Self(Box::new(open))
+    }
+
+    /// Makes the body.
+    pub fn body(self, request: &HttpRequest) -> Result<BoxBody, Error> {
+        (self.0)(request)
+    }
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Open")
+    }
 }
 
 impl Reply {

@@ -3,8 +3,9 @@
 use super::{
     descriptor::Resource,
     resources::{
-        accounts, certificates, chassis, ethernet, json_schemas, logs, managers, metadata, network_protocol, openapi,
-        power, processors, registries, reset, roles, root, sensors, sessions, subscriptions, systems, tasks, thermal,
+        accounts, certificates, chassis, ethernet, event_service, json_schemas, logs, managers, metadata,
+        network_protocol, openapi, power, processors, registries, reset, roles, root, sensors, sessions, sse,
+        subscriptions, systems, tasks, thermal,
     },
 };
 
@@ -54,9 +55,14 @@ pub static ALL: &[&Resource] = &[
     &tasks::COLLECTION,
     &tasks::TASK,
     &tasks::MONITOR,
-    &subscriptions::SERVICE,
+    &event_service::SERVICE,
+    &event_service::SUBMIT_TEST,
+    &event_service::TEST_SUBSCRIPTION,
+    &sse::STREAM,
     &subscriptions::COLLECTION,
     &subscriptions::SUBSCRIPTION,
+    &subscriptions::RESUME_SUBSCRIPTION,
+    &subscriptions::SUSPEND_SUBSCRIPTION,
     &registries::COLLECTION,
     &registries::FILE,
     &registries::REGISTRY,

@@ -15,7 +15,7 @@ use std::{path::PathBuf, sync::Arc};
 use super::{CliError, Exit, control, exit::caused, logging};
 use crate::{
     api::{
-        delivery::Delivery,
+        delivery::{self, Delivery},
         redfish::events,
         server::{self, ServerHandle},
         tls::ReloadableAcceptor,
@@ -138,13 +138,13 @@ async fn start(config: &Arc<Config>, first: Option<(String, Secret)>) -> Result<
         }
     }
     let fleet = Fleet::open(Arc::clone(config), Arc::clone(&store)).await.map_err(|e| failed("fleet", caused(&e)))?;
-    let local = server.insecure_local_event_destinations;
-    let delivery =
-        events::start(Arc::clone(&store), &fleet, &auth, local).await.map_err(|e| failed("events", caused(&e)))?;
+    let delivery = events::start(Arc::clone(&store), &fleet, &auth, Some(&server.state_dir), event_settings(server))
+        .await
+        .map_err(|e| failed("events", caused(&e)))?;
     let service = server::Service {
         fleet: fleet.clone(),
         auth: auth.clone(),
-        subscriptions: Some(Arc::new(events::Kept(delivery.clone()))),
+        subscriptions: Some(delivery.clone()),
         tls: tls.clone().map(|tls| -> server::Acceptor { Arc::new(move || tls.builder().map_err(|e| e.to_string())) }),
     };
     let server = server::start_with(service, server, tls.clone()).map_err(|e| failed("listen", caused(&e)))?;
@@ -152,6 +152,15 @@ async fn start(config: &Arc<Config>, first: Option<(String, Secret)>) -> Result<
         tracing::info!(%address, "serving Redfish");
     }
     Ok(Running { fleet, auth, tls, delivery, server, store })
+}
+
+/// What the configuration says of event subscriptions.
+fn event_settings(server: &config::Server) -> delivery::Settings {
+    delivery::Settings {
+        local: server.insecure_local_event_destinations,
+        attempts: server.event_retry_attempts,
+        interval: server.event_retry_interval,
+    }
 }
 
 async fn first_account(auth: &Auth, config: &Config, first: Option<(String, Secret)>) -> Result<(), CliError> {

@@ -92,7 +92,7 @@ impl Reloader {
             tracing::error!(%error, "stored documents could not be read for new nodes");
         }
         self.running.auth.reconfigure(new.auth.clone());
-        self.running.delivery.reconfigure(new.server.insecure_local_event_destinations);
+        self.running.delivery.reconfigure(super::event_settings(&new.server));
         if let Err(error) = self.log.set_audit(new.server.audit_file.as_deref()) {
             tracing::error!(%error, "audit entries go where they went before");
         }

@@ -150,9 +150,12 @@ pub async fn stop(running: Arc<Running>) {
     let Ok(running) = Arc::try_unwrap(running).map_err(|shared| Arc::strong_count(&shared)) else {
         return tracing::error!("the service is still in use; ending without ceremony");
     };
-    let Running { fleet, auth, server, store, .. } = running;
+    let Running { fleet, auth, server, store, delivery, .. } = running;
+    // Streams would never end by themselves.
+    delivery.end_streams();
     // Both wait for operations under way: beside each other, because requests wait for operations.
     tokio::join!(server.stop(), fleet.stop());
+    delivery.stop().await;
     auth.save().await;
     if let Err(error) = store.flush().await {
         tracing::error!(%error, "the store could not be flushed");

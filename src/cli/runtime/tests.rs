@@ -4,7 +4,10 @@
 use std::{fs, path::Path, sync::Arc};
 
 use crate::{
-    api::{delivery::Delivery, redfish::events},
+    api::{
+        delivery::{self, Delivery},
+        redfish::events,
+    },
     auth::Auth,
     config::Config,
     fleet::Fleet,
@@ -26,8 +29,10 @@ async fn opens(folder: &Path) {
     assert_eq!(known.unwrap_or_else(|e| panic!("{shown}: {e}")).role, crate::model::Role::Operator);
     assert!(auth.basic("admin", "another", None).await.is_err());
     let fleet = Fleet::open(config, Arc::clone(&store)).await.unwrap_or_else(|e| panic!("{shown}: {e}"));
-    let delivery: Delivery =
-        events::start(Arc::clone(&store), &fleet, &auth, true).await.unwrap_or_else(|e| panic!("{shown}: {e}"));
+    let settings = delivery::Settings { local: true, attempts: 5, interval: std::time::Duration::from_secs(15) };
+    let delivery: Delivery = events::start(Arc::clone(&store), &fleet, &auth, Some(dir.path()), settings)
+        .await
+        .unwrap_or_else(|e| panic!("{shown}: {e}"));
     let subscriptions = delivery.list();
     assert_eq!(subscriptions.first().and_then(|s| s.context.as_deref()), Some("fixture"), "{shown}");
     fleet.stop().await;

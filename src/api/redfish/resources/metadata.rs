@@ -38,7 +38,7 @@ macro_rules! oem {
 
 /// Namespaces of our own schemas, all in version 1.0.0, and the files that define them.
 const OEM: &[(&str, &str)] =
-    oem!["RackfishComputerSystem", "RackfishManagerAccount", "RackfishLogService", "RackfishLogEntry"];
+    oem!["RackfishComputerSystem", "RackfishManagerAccount", "RackfishLogService", "RackfishLogEntry", "RackfishEvent"];
 
 fn schema(call: &Call<'_>) -> Result<Reply, Error> {
     let name = call.param(0).strip_suffix("_v1.xml").unwrap_or_default();

@@ -58,7 +58,7 @@ fn links(call: &Call<'_>) -> Vec<(&'static str, &'static str)> {
         links.push(("CertificateService", super::certificates::URI));
     }
     if call.face.subscriptions.is_some() {
-        links.push(("EventService", super::subscriptions::URI));
+        links.push(("EventService", super::event_service::URI));
     }
     links
 }

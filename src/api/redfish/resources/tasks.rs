@@ -64,13 +64,13 @@ pub static MONITOR: Resource = Resource {
 };
 
 #[allow(clippy::unnecessary_wraps)]
-fn service(_: &Call<'_>) -> Result<Reply, Error> {
+fn service(call: &Call<'_>) -> Result<Reply, Error> {
     let mut doc = Doc::resource(&SERVICE, URI);
     doc.set("Id", "TaskService")
         .set("Name", "Task service")
         .set("ServiceEnabled", true)
         .set("CompletedTaskOverWritePolicy", "Oldest")
-        .set("LifeCycleEventOnTaskStateChange", false)
+        .set("LifeCycleEventOnTaskStateChange", call.face.subscriptions.is_some())
         .obj("Status", |o| {
             o.set("State", "Enabled").set("Health", "OK");
         })
@@ -100,6 +100,11 @@ fn monitor(call: &Call<'_>) -> Result<Reply, Error> {
         return Ok(Reply::ok(render(&task)));
     }
     Ok(Reply::accepted(render(&task), monitor_uri(&task.id)))
+}
+
+/// The URI of a task.
+pub fn uri(id: &str) -> String {
+    format!("{TASKS}/{id}")
 }
 
 fn monitor_uri(id: &str) -> String {
