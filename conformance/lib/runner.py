@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 HOME = ROOT / "target" / "conformance"
 TAIL = 40
 # Most suites wait for simulated hardware most of the time.
-SIDE_BY_SIDE = 2
+SIDE_BY_SIDE = 3
 
 
 _out = threading.Lock()
@@ -78,17 +78,11 @@ def main() -> int:
 
 
 def run_all(chosen: list[suites.Suite], keep: bool) -> int:
-    """Builds, then runs the suites: first those that mostly wait for relays, side by side, with the busy ones that are
-    in no hurry behind them; then, one by one, those that load or time the machine."""
+    """Builds, then runs the suites: first those that mostly wait for relays, side by side; then, one by one, those that
+    load or time the machine. What is busy and in no hurry goes on behind the build and the first ones."""
     begun = time.monotonic()
     (HOME / "logs").mkdir(parents=True, exist_ok=True)
     program, why_not = None, None
-    lanes = ThreadPoolExecutor(SIDE_BY_SIDE + 2)
-    # What is to be had from elsewhere comes while the compiler works.
-    ready = lanes.submit(prepare, chosen)
-    if any(suite.program for suite in chosen):
-        program, why_not = build()
-    ready.result()
     bad = []
     done = {suite.name: threading.Event() for suite in chosen}
 
@@ -110,7 +104,7 @@ def run_all(chosen: list[suites.Suite], keep: bool) -> int:
 
     shared = [suite for suite in chosen if not suite.alone and not suite.background]
     # Those that have to wait for others come last: they would only hold a place.
-    turns = iter(sorted(shared, key=lambda suite: bool(suite.after)))
+    turns = iter(sorted(shared, key=lambda suite: (bool(suite.after), -suite.takes)))
     taking = threading.Lock()
 
     def lane() -> None:
@@ -121,11 +115,17 @@ def run_all(chosen: list[suites.Suite], keep: bool) -> int:
                 return
             run(suite)
 
+    lanes = ThreadPoolExecutor(SIDE_BY_SIDE + 2)
     try:
-        work = [lanes.submit(in_turn, [suite for suite in chosen if suite.background])]
-        work += [lanes.submit(lane) for _ in range(SIDE_BY_SIDE)]
-        for each in work:
+        # What is to be had from elsewhere comes while the compiler works.
+        ready = lanes.submit(prepare, chosen)
+        behind = lanes.submit(in_turn, [suite for suite in chosen if suite.background])
+        if any(suite.program for suite in chosen):
+            program, why_not = build()
+        ready.result()
+        for each in [lanes.submit(lane) for _ in range(SIDE_BY_SIDE)]:
             each.result()
+        behind.result()
         in_turn([suite for suite in chosen if suite.alone])
     except KeyboardInterrupt:
         for event in done.values():

@@ -6,7 +6,8 @@ A suite is a folder with
   requirements.txt  optional: Python packages; `$CONF_VENV/bin/python` has them
   suite.toml        optional: about, timeout (seconds), program = false, [apt] command = "package", and how it shares
                     the machine: alone = true (nothing runs beside it), background = true (busy, but in no hurry: at
-                    the lowest priority beside the others), after = ["suite"] (whose builds it needs)
+                    the lowest priority beside the others and the build), after = ["suite"] (whose builds it needs),
+                    takes (about how many seconds: the longest begin first)
 """
 
 import re
@@ -36,6 +37,7 @@ class Suite:
     alone: bool = False
     background: bool = False
     after: list[str] = field(default_factory=list)
+    takes: float = 0.0
     apt: dict[str, str] = field(default_factory=dict)
     manifest: list[str] = field(default_factory=list)
 
@@ -58,11 +60,14 @@ def load(folder: Path) -> Suite:
         suite.alone = known.pop("alone", False)
         suite.background = known.pop("background", False)
         suite.after = known.pop("after", [])
+        suite.takes = float(known.pop("takes", 0))
         suite.apt = known.pop("apt", {})
         if known:
             raise ValueError(f"{settings}: unknown key {', '.join(known)}")
     lines = (line.partition("#")[0].strip() for line in (folder / "manifest").read_text().splitlines())
     suite.manifest = [line for line in lines if line]
+    if suite.background and suite.program:
+        raise ValueError(f"{settings}: what runs in the background begins before there is a program")
     twice = {name for name in suite.manifest if suite.manifest.count(name) > 1}
     if twice:
         raise ValueError(f"{folder / 'manifest'}: named twice: {', '.join(sorted(twice))}")

@@ -355,6 +355,18 @@ pub enum Restore {
     LastState,
 }
 
+impl Restore {
+    /// The word of Redfish's `PowerRestorePolicy`; `None`: nobody here decides it.
+    pub fn policy(self) -> Option<&'static str> {
+        match self {
+            Self::Device => None,
+            Self::AlwaysOn => Some("AlwaysOn"),
+            Self::AlwaysOff => Some("AlwaysOff"),
+            Self::LastState => Some("LastState"),
+        }
+    }
+}
+
 /// What no device tells: served as it is written here.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[allow(missing_docs)]

@@ -4,8 +4,8 @@ use super::{
     descriptor::Resource,
     resources::{
         accounts, certificates, chassis, ethernet, event_service, json_schemas, logs, managers, metadata,
-        network_protocol, openapi, power, processors, registries, reset, roles, root, sensors, sessions, sse,
-        subscriptions, systems, tasks, thermal,
+        network_protocol, openapi, power, privilege_map, processors, registries, reset, roles, root, sensors, sessions,
+        sse, subscriptions, systems, tasks, thermal,
     },
 };
 
@@ -51,6 +51,7 @@ pub static ALL: &[&Resource] = &[
     &accounts::ACCOUNT,
     &roles::COLLECTION,
     &roles::ROLE,
+    &privilege_map::MAP,
     &tasks::SERVICE,
     &tasks::COLLECTION,
     &tasks::TASK,

@@ -104,7 +104,7 @@ impl Device {
             } else {
                 BootCaps::default()
             },
-            proof: Proof::ReadBack { within: Duration::from_secs(2) },
+            proof: Proof::ReadBack { within: Duration::from_secs(5) },
             batch: 1,
         }
     }

@@ -70,7 +70,7 @@ async fn a_task_that_fails_says_on_which_node_and_device() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_is_its_accounts_own_and_an_administrators() {
     let rig = Rig::with(1, |c| c.patience.action = Duration::from_millis(200)).await;
-    rig.rack.pdu.state().delay = Duration::from_secs(4);
+    rig.rack.pdu.state().delay = Duration::from_secs(3);
     let reset = format!("{SYSTEMS}/pdu-1/Actions/ComputerSystem.Reset");
     let made = rig.as_user("operator", Method::POST, &reset, Some(json!({"ResetType": "On"}))).await;
     assert_eq!(made.status, 202);

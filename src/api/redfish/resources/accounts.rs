@@ -15,7 +15,7 @@ use super::{
         reply::Reply,
         route::Params,
     },
-    collection, roles,
+    collection, privilege_map, roles,
 };
 use crate::{
     auth::{AccountInfo, AccountPatch, Principal},
@@ -102,7 +102,8 @@ fn service(call: &Call<'_>) -> Result<Reply, Error> {
             o.set("State", "Enabled").set("Health", "OK");
         })
         .link("Accounts", ACCOUNTS)
-        .link("Roles", roles::URI);
+        .link("Roles", roles::URI)
+        .link("PrivilegeMap", privilege_map::URI);
     Ok(Reply::ok(doc))
 }
 

@@ -95,7 +95,6 @@ fn service(call: &Call<'_>) -> Result<Reply, Error> {
         .obj("SSEFilterPropertiesSupported", |o| {
             for (name, known) in [
                 ("EventFormatType", true),
-                ("EventType", true),
                 ("MessageId", true),
                 ("MetricReportDefinition", false),
                 ("OriginResource", true),

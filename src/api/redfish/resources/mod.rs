@@ -12,6 +12,7 @@ pub mod metadata;
 pub mod network_protocol;
 pub mod openapi;
 pub mod power;
+pub mod privilege_map;
 pub mod processors;
 pub mod readings;
 pub mod registries;

@@ -84,7 +84,8 @@ pub fn render(node: &NodeView, now: OffsetDateTime) -> Doc {
         .opt("SerialNumber", facts.serial.as_deref().or(read(|i| &i.serial)))
         .opt("BiosVersion", facts.bios_version.as_deref())
         .set("AssetTag", node.asset_tag.as_deref())
-        .set("PowerState", node.power.as_ref().map(|p| p.value.as_str()));
+        .set("PowerState", node.power.as_ref().map(|p| p.value.as_str()))
+        .opt("PowerRestorePolicy", node.config.restore.policy());
     status(&mut doc, node);
     if let Some(led) = node.indicator {
         doc.set("IndicatorLED", led.as_str()).set("LocationIndicatorActive", led != Led::Off);
