@@ -117,10 +117,11 @@ def run_all(chosen: list[suites.Suite], keep: bool) -> int:
 
     lanes = ThreadPoolExecutor(SIDE_BY_SIDE + 2)
     try:
+        why_not = None if os.environ.get("RACKFISH_BIN") else toolchain()
         # What is to be had from elsewhere comes while the compiler works.
         ready = lanes.submit(prepare, chosen)
         behind = lanes.submit(in_turn, [suite for suite in chosen if suite.background])
-        if any(suite.program for suite in chosen):
+        if any(suite.program for suite in chosen) and not why_not:
             program, why_not = build()
         ready.result()
         for each in [lanes.submit(lane) for _ in range(SIDE_BY_SIDE)]:
@@ -152,6 +153,19 @@ def prepare(chosen: list[suites.Suite]) -> None:
             continue
 
 
+def toolchain() -> str | None:
+    """What every build needs; returns why it can't be had."""
+    log = HOME / "logs" / "build.log"
+    log.unlink(missing_ok=True)
+    if not install.have("cargo"):
+        return "there is no cargo: install Rust (https://rustup.rs); rust-toolchain.toml says which"
+    try:
+        install.openssl_headers(log)
+    except install.CannotInstall as why:
+        return str(why)
+    return None
+
+
 def build() -> tuple[Path | None, str | None]:
     """The program, built as it is shipped; or why there is none."""
     given = os.environ.get("RACKFISH_BIN")
@@ -159,14 +173,6 @@ def build() -> tuple[Path | None, str | None]:
         path = Path(given).resolve()
         return (path, None) if os.access(path, os.X_OK) else (None, f"RACKFISH_BIN={given} is not a program")
     log = HOME / "logs" / "build.log"
-    log.unlink(missing_ok=True)
-    if not install.have("cargo"):
-        return None, "there is no cargo: install Rust (https://rustup.rs); rust-toolchain.toml says which"
-    try:
-        with _setting_up:
-            install.openssl_headers(log)
-    except install.CannotInstall as why:
-        return None, str(why)
     note("cargo build --release")
     begun = time.monotonic()
     with log.open("a") as out:
@@ -202,10 +208,11 @@ def run_one(suite: suites.Suite, program: Path | None, why_not: str | None, keep
     if program:
         env["RACKFISH_BIN"] = str(program)
     try:
-        with _setting_up:
-            install.apt(suite.apt, logs / "install.log")
-            if suite.requirements:
-                env["CONF_VENV"] = str(install.venv(HOME, suite.requirements, logs / "install.log"))
+        if suite.apt or suite.requirements:
+            with _setting_up:
+                install.apt(suite.apt, logs / "install.log")
+                if suite.requirements:
+                    env["CONF_VENV"] = str(install.venv(HOME, suite.requirements, logs / "install.log"))
     except install.CannotInstall as why:
         return tally.finish(str(why))
     note(f"{suite.name}: {suite.about or 'running'}")
