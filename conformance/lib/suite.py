@@ -126,8 +126,7 @@ def execute(suite: Suite, env: dict[str, str], log: Path, tally: Tally) -> str |
     """Runs the suite's program to its end or its time limit. Returns what went wrong with it as a whole."""
     with log.open("w") as out:
         child = subprocess.Popen(
-            [*(["nice", "-n", "19"] if suite.background else []), sys.executable, "-m", "lib.nurse",
-             str(suite.folder / "run")], cwd=env["CONF_WORK"], env=env,
+            [sys.executable, "-m", "lib.nurse", *(["--behind"] if suite.background else []), str(suite.folder / "run")], cwd=env["CONF_WORK"], env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
         )
