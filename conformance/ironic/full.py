@@ -175,7 +175,8 @@ class Full:
             with self.check(f"noticed-{word}"):
                 answer = self.reader.reset(self.path, kind)
                 among(answer.status, (200, 202, 204), f"status of {kind} ({answer})")
-                until(lambda: self.metal.show()["power_state"], f"power {word}", 60, "power state in Ironic", pause=1)
+                # Ironic's pass over all nodes waits for one that is busy for 45 s, and only then the next begins.
+                until(lambda: self.metal.show()["power_state"], f"power {word}", 180, "power state in Ironic", pause=1)
                 self.power_is(word.capitalize())
 
     def boot_device(self, device: str, persistent: bool) -> None:
