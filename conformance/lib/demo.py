@@ -33,7 +33,7 @@ class Demo:
         work = Path(os.environ["CONF_WORK"]) / name
         work.mkdir(parents=True, exist_ok=True)
         self.name, self.port, self.work = name, port, work
-        self.password = secrets.token_urlsafe(18)
+        self.password = "p" + secrets.token_urlsafe(18)  # clients take a dash for an option
         self.password_file, self.ready_file = work / "password", work / "ready.json"
         self.password_file.write_text(self.password + "\n")
         self.password_file.chmod(0o600)
