@@ -62,7 +62,7 @@ async fn a_power_change_is_told_with_who_did_it() {
     assert_eq!(rig.reset("ipmi-1", "On").await.status, 204);
     assert_eq!(rig.as_user("tenant", Method::POST, &reset("pdu-1"), on).await.status, 204);
     let body = next(&mut told).await;
-    let event = &body["Events"][0];
+    let (event, first) = (&body["Events"][0], body["Events"][0]["EventId"].clone());
     assert_eq!((&body["Context"], &event["Username"]), (&json!("mine"), &json!("tenant")), "{body}");
     assert_eq!(event["MessageId"], "ResourceEvent.1.4.ResourcePoweredOn");
     assert_eq!(event["Oem"]["Rackfish"]["PreviousPowerState"], "Off");
@@ -73,7 +73,11 @@ async fn a_power_change_is_told_with_who_did_it() {
     assert_eq!(rig.reset("pdu-1", "ForceOff").await.status, 204);
     assert_eq!(rig.post(&action("ResumeSubscription"), json!({"Foo": 1})).await.key(), "ActionParameterUnknown");
     assert_eq!(rig.post(&action("ResumeSubscription"), json!({})).await.status, 204);
-    let event = next(&mut told).await["Events"][0].clone();
+    let mut event = next(&mut told).await["Events"][0].clone();
+    // Suspended before its answer was counted, it is told once more, under its id: at least once is what is promised.
+    if event["EventId"] == first {
+        event = next(&mut told).await["Events"][0].clone();
+    }
     assert_eq!(
         (&event["Username"], &event["Message"]),
         (&json!("admin"), &json!("The resource pdu-1 is powered off."))
