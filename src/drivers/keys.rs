@@ -11,6 +11,20 @@ use toml::{Table, Value};
 
 use super::SettingsError;
 
+/// Reads a whole table: what `read` makes of it, or ALL that is wrong with it.
+pub(super) fn checked<T>(
+    table: &Table,
+    read: impl FnOnce(&Table, &RefCell<Vec<SettingsError>>) -> Option<T>,
+) -> Result<T, Vec<SettingsError>> {
+    let errors = RefCell::new(Vec::new());
+    let settings = read(table, &errors);
+    let errors = errors.into_inner();
+    match settings {
+        Some(settings) if errors.is_empty() => Ok(settings),
+        _ => Err(errors),
+    }
+}
+
 /// A table under inspection.
 pub(super) struct Keys<'t> {
     table: &'t Table,

@@ -6,6 +6,7 @@
 //!
 //! Adding one: `docs/CONTRIBUTING.md`, "Add a driver".
 
+mod bmc;
 pub mod exec;
 pub mod ipmi;
 mod keys;

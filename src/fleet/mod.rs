@@ -88,6 +88,12 @@ impl Fleet {
         Some(self.inner.node_view(&entry))
     }
 
+    /// As [`Self::node`], and asks no device: for a command, which looks for itself.
+    pub fn node_as_known(&self, who: &Actor, id: &str) -> Option<NodeView> {
+        let entry = self.inner.entry(who, id)?;
+        Some(self.inner.node_view(&entry))
+    }
+
     /// As [`Self::node`], and refreshes the sensors too when they are old.
     pub fn node_with_sensors(&self, who: &Actor, id: &str) -> Option<NodeView> {
         let entry = self.inner.entry(who, id)?;

@@ -12,169 +12,21 @@ mod rack;
 mod redirect;
 #[path = "redfish/replace.rs"]
 mod replace;
+#[path = "redfish/rig.rs"]
+mod rig;
 #[path = "redfish/tasks.rs"]
 mod tasks;
 
 use std::{
     collections::{BTreeSet, VecDeque},
     io::{Read as _, Write as _},
-    sync::Arc,
     time::Duration,
 };
 
-use rackfish::{
-    api::{
-        delivery::Settings,
-        server::{self, Acceptor, ServerHandle, Service},
-        tls::ReloadableAcceptor,
-    },
-    auth::Auth,
-    fleet::Fleet,
-    model::{Role, Scope, Secret},
-    store::MemoryStore,
-};
-use reqwest::{Method, StatusCode};
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use rack::Rack;
-
-const PASSWORD: &str = "Correct-Horse-7";
-const SYSTEMS: &str = "/redfish/v1/Systems";
-
-struct Rig {
-    rack: Rack,
-    server: ServerHandle,
-    http: reqwest::Client,
-    url: String,
-}
-
-struct Answer {
-    status: StatusCode,
-    headers: reqwest::header::HeaderMap,
-    body: Value,
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |v| v.to_str().unwrap())
-    }
-
-    /// Key of the first message; checks that the error is whole.
-    fn key(&self) -> &str {
-        let error = &self.body["error"];
-        assert!(!error["message"].as_str().unwrap().is_empty());
-        for info in error["@Message.ExtendedInfo"].as_array().unwrap() {
-            for member in ["MessageId", "Message", "Severity", "MessageSeverity", "Resolution"] {
-                assert!(!info[member].as_str().unwrap().is_empty(), "{member} in {info}");
-            }
-            assert!(info["MessageArgs"].is_array());
-        }
-        error["@Message.ExtendedInfo"][0]["MessageId"].as_str().unwrap().rsplit('.').next().unwrap()
-    }
-}
-
-impl Rig {
-    async fn new(each: u32) -> Self {
-        Self::with(each, |_| {}).await
-    }
-
-    async fn with(each: u32, change: impl FnOnce(&mut rackfish::config::Config)) -> Self {
-        Self::behind(each, change, None, reqwest::Client::builder()).await
-    }
-
-    /// Behind TLS if there is an acceptor, with a client that trusts it.
-    async fn behind(
-        each: u32,
-        change: impl FnOnce(&mut rackfish::config::Config),
-        tls: Option<Acceptor>,
-        client: reqwest::ClientBuilder,
-    ) -> Self {
-        Self::certified(each, change, tls, None, client).await
-    }
-
-    async fn certified(
-        each: u32,
-        change: impl FnOnce(&mut rackfish::config::Config),
-        tls: Option<Acceptor>,
-        certificate: Option<ReloadableAcceptor>,
-        client: reqwest::ClientBuilder,
-    ) -> Self {
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        let mut rack = Rack::new(each);
-        change(&mut rack.config);
-        let store = MemoryStore::new();
-        let auth = Auth::open(store.clone(), rack.config.auth.clone()).await.unwrap();
-        let one = Scope::Some { nodes: BTreeSet::new(), groups: BTreeSet::from(["pdu".to_owned()]) };
-        for (name, role, scope, change) in [
-            ("admin", Role::Administrator, Scope::All, false),
-            ("operator", Role::Operator, Scope::All, false),
-            ("reader", Role::ReadOnly, Scope::All, false),
-            ("tenant", Role::Operator, one, false),
-            ("fresh", Role::Administrator, Scope::All, true),
-        ] {
-            auth.create(name, &Secret::new(PASSWORD), role, scope, change).await.unwrap();
-        }
-        let config = Arc::new(rack.config.clone());
-        let fleet = Fleet::open(Arc::clone(&config), store.clone()).await.unwrap();
-        let settings = Settings { local: true, attempts: 1, interval: Duration::from_millis(50) };
-        let delivery = rackfish::api::redfish::events::start(store, &fleet, &auth, None, settings).await.unwrap();
-        let service = Service { fleet, auth, subscriptions: Some(delivery), tls };
-        let server = server::start_with(service, &config.server, certificate).unwrap();
-        let url = format!("{scheme}://{}", server.addresses[0]);
-        let rig = Self { rack, server, http: client.no_proxy().build().unwrap(), url };
-        // Every state has been read once.
-        for _ in 0..200 {
-            let all = rig.get(&format!("{SYSTEMS}?$expand=.")).await.body;
-            if all["Members"].as_array().unwrap().iter().all(|m| m["PowerState"].is_string()) {
-                return rig;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("the devices were never read");
-    }
-
-    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.url))
-    }
-
-    async fn send(request: reqwest::RequestBuilder) -> Answer {
-        let response = request.send().await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        let bytes = response.bytes().await.unwrap();
-        let body =
-            serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into()));
-        let answer = Answer { status, headers, body };
-        if status.is_client_error() || status.is_server_error() {
-            answer.key();
-        }
-        answer
-    }
-
-    async fn as_user(&self, user: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
-        let request = self.request(method, path).basic_auth(user, Some(PASSWORD));
-        Self::send(if let Some(body) = body { request.json(&body) } else { request }).await
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        self.as_user("admin", Method::GET, path, None).await
-    }
-
-    async fn post(&self, path: &str, body: Value) -> Answer {
-        self.as_user("admin", Method::POST, path, Some(body)).await
-    }
-
-    async fn patch(&self, path: &str, body: Value) -> Answer {
-        self.as_user("admin", Method::PATCH, path, Some(body)).await
-    }
-
-    async fn reset(&self, node: &str, kind: &str) -> Answer {
-        self.post(&format!("{SYSTEMS}/{node}/Actions/ComputerSystem.Reset"), json!({"ResetType": kind})).await
-    }
-
-    async fn power(&self, node: &str) -> Value {
-        self.get(&format!("{SYSTEMS}/{node}")).await.body["PowerState"].clone()
-    }
-}
+use rig::{Answer, PASSWORD, Rig, SYSTEMS};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_link_leads_somewhere_and_every_resource_knows_where_it_is() {

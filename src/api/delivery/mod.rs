@@ -263,20 +263,7 @@ impl Delivery {
             return Err(SubscriptionError::Full);
         }
         let since = self.inner.log.newest();
-        let mut subscription = Subscription {
-            id: Arc::from(format!("{:016x}", rand::random::<u64>())),
-            revision: 0,
-            owner: new.owner,
-            created: OffsetDateTime::now_utc(),
-            since: Some(since),
-            destination: new.destination,
-            context: new.context,
-            filters: new.filters,
-            headers: new.headers,
-            retry: new.retry,
-            verify_certificate: new.verify_certificate,
-            suspended: None,
-        };
+        let mut subscription = Subscription::new(new, since);
         subscription.revision = self.inner.write(&subscription, Expect::Absent).await?;
         Ok(self.inner.keep(subscription, Some(since)))
     }
@@ -296,11 +283,12 @@ impl Delivery {
         }
         self.inner
             .change(id, expect, |subscription| {
-                subscription.context = patch.context.unwrap_or_else(|| subscription.context.take());
-                subscription.retry = patch.retry.unwrap_or(subscription.retry);
-                subscription.verify_certificate = patch.verify_certificate.unwrap_or(subscription.verify_certificate);
+                let asked = &mut subscription.asked;
+                asked.context = patch.context.unwrap_or_else(|| asked.context.take());
+                asked.retry = patch.retry.unwrap_or(asked.retry);
+                asked.verify_certificate = patch.verify_certificate.unwrap_or(asked.verify_certificate);
                 if let Some(headers) = patch.headers {
-                    subscription.headers = headers;
+                    asked.headers = headers;
                 }
             })
             .await
@@ -315,13 +303,12 @@ impl Delivery {
     /// Lets a suspended subscription have events again: those that it has missed and the log still has, or of them only
     /// those that are not older than `buffered`.
     pub async fn resume(&self, id: &str, buffered: Option<Duration>) -> Result<Arc<Subscription>, SubscriptionError> {
-        let place = self.inner.subscribers().get(id).filter(|s| s.task.is_none()).map(|s| Arc::clone(&s.place));
-        match (place, buffered) {
-            (Some(place), Some(Duration::ZERO)) => place.reach(self.inner.log.newest()),
-            (Some(place), Some(age)) => place.leave_out_before(OffsetDateTime::now_utc() - age),
-            _ => {}
-        }
-        self.inner.change(id, None, |subscription| subscription.suspended = None).await
+        let leave_out = |place: &Place| match buffered {
+            None => {}
+            Some(Duration::ZERO) => place.reach(self.inner.log.newest()),
+            Some(age) => place.leave_out_before(OffsetDateTime::now_utc() - age),
+        };
+        self.inner.change_and(id, None, |subscription| subscription.suspended = None, leave_out).await
     }
 
     /// Removes a subscription; nothing is sent afterwards.
@@ -376,6 +363,17 @@ impl Inner {
         expect: Option<u64>,
         change: impl FnOnce(&mut Subscription),
     ) -> Result<Arc<Subscription>, SubscriptionError> {
+        self.change_and(id, expect, change, |_| {}).await
+    }
+
+    /// Changes a subscription, and its place once the change is stored and before it counts.
+    async fn change_and(
+        self: &Arc<Self>,
+        id: &str,
+        expect: Option<u64>,
+        change: impl FnOnce(&mut Subscription),
+        then: impl FnOnce(&Place),
+    ) -> Result<Arc<Subscription>, SubscriptionError> {
         let _one = self.changing.lock().await;
         let before = self.get(id).ok_or_else(|| SubscriptionError::NotFound(id.to_owned()))?;
         if expect.is_some_and(|revision| revision != before.revision) {
@@ -387,6 +385,10 @@ impl Inner {
             return Ok(before);
         }
         subscription.revision = self.write(&subscription, Expect::Revision(before.revision)).await?;
+        let place = self.subscribers().get(id).map(|s| Arc::clone(&s.place));
+        if let Some(place) = place {
+            then(&place);
+        }
         Ok(self.keep(subscription, None))
     }
 

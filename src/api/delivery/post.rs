@@ -48,8 +48,9 @@ impl Poster {
 
     /// Delivers `body`; anything but a 2xx is an error, as text for people.
     pub async fn post(&self, to: &Subscription, body: String) -> Result<(), String> {
-        let url = check::destination(&to.destination, self.local.load(Ordering::Relaxed)).map_err(|e| e.to_string())?;
-        let client = if to.verify_certificate { &self.checking } else { &self.trusting };
+        let url =
+            check::destination(&to.asked.destination, self.local.load(Ordering::Relaxed)).map_err(|e| e.to_string())?;
+        let client = if to.asked.verify_certificate { &self.checking } else { &self.trusting };
         let request = client.post(url).headers(headers(to)).header(CONTENT_TYPE, "application/json").body(body);
         let answer = request.send().await.map_err(|e| chain(&e.without_url()))?;
         match answer.status() {
@@ -60,7 +61,7 @@ impl Poster {
 }
 
 fn headers(to: &Subscription) -> HeaderMap {
-    let parsed = to.headers.iter().filter_map(|(name, value)| {
+    let parsed = to.asked.headers.iter().filter_map(|(name, value)| {
         let mut value = HeaderValue::from_str(value.expose()).ok()?;
         value.set_sensitive(true);
         Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value))

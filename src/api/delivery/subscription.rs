@@ -49,24 +49,12 @@ pub struct Subscription {
     pub id: Arc<str>,
     /// Revision of the document, for ETags.
     pub revision: u64,
-    /// Account that made it: its events are those that this account may see.
-    pub owner: Arc<str>,
     /// When it was made.
     pub created: OffsetDateTime,
     /// The newest event when it was made: it gets those after it. `None`: made by a version that kept no events.
     pub since: Option<u64>,
-    /// Where events are posted.
-    pub destination: String,
-    /// Sent back with each event.
-    pub context: Option<String>,
-    /// Which events it gets.
-    pub filters: Filters,
-    /// `HttpHeaders`: sent with each event, never shown.
-    pub headers: Vec<(String, Secret)>,
-    /// What happens when events can't be delivered.
-    pub retry: RetryPolicy,
-    /// Whether the destination's certificate is checked.
-    pub verify_certificate: bool,
+    /// What was asked for, with the changes since.
+    pub asked: NewSubscription,
     /// Why it gets no more events.
     pub suspended: Option<Suspension>,
 }
@@ -82,21 +70,27 @@ pub struct Suspension {
 }
 
 /// What a client asks for.
-#[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as in `Subscription`
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct NewSubscription {
+    /// Account that makes it: its events are those that this account may see.
     pub owner: Arc<str>,
+    /// Where events are posted.
     pub destination: String,
+    /// Sent back with each event.
     pub context: Option<String>,
+    /// Which events it gets.
     pub filters: Filters,
+    /// `HttpHeaders`: sent with each event, never shown.
     pub headers: Vec<(String, Secret)>,
+    /// What happens when events can't be delivered.
     pub retry: RetryPolicy,
+    /// Whether the destination's certificate is checked.
     pub verify_certificate: bool,
 }
 
 /// What may be changed; absent members stay.
 #[derive(Debug, Clone, Default)]
-#[allow(missing_docs)] // as in `Subscription`
+#[allow(missing_docs)] // as in `NewSubscription`
 pub struct SubscriptionPatch {
     /// `Some(None)` removes it.
     pub context: Option<Option<String>>,
@@ -138,17 +132,24 @@ pub(super) struct Document {
 }
 
 impl Subscription {
+    /// One that is to be stored: it gets the events after `since`.
+    pub fn new(asked: NewSubscription, since: u64) -> Self {
+        let id = Arc::from(format!("{:016x}", rand::random::<u64>()));
+        Self { id, revision: 0, created: OffsetDateTime::now_utc(), since: Some(since), asked, suspended: None }
+    }
+
     pub(super) fn document(&self) -> Document {
+        let asked = self.asked.clone();
         Document {
-            owner: Arc::clone(&self.owner),
+            owner: asked.owner,
             created: self.created.unix_timestamp(),
             since: self.since,
-            destination: self.destination.clone(),
-            context: self.context.clone(),
-            filters: Some(self.filters.clone()),
-            headers: self.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect(),
-            retry: self.retry,
-            verify_certificate: self.verify_certificate,
+            destination: asked.destination,
+            context: asked.context,
+            filters: Some(asked.filters),
+            headers: asked.headers.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect(),
+            retry: asked.retry,
+            verify_certificate: asked.verify_certificate,
             extra: Map::new(),
             suspended: self.suspended.clone(),
         }
@@ -157,20 +158,17 @@ impl Subscription {
     fn from_document(id: &str, revision: u64, mut doc: Document) -> Self {
         let older = doc.extra.remove("filters");
         let filters = doc.filters.or_else(|| older.and_then(|value| serde_json::from_value(value).ok()));
-        Self {
-            id: Arc::from(id),
-            revision,
+        let asked = NewSubscription {
             owner: doc.owner,
-            created: OffsetDateTime::from_unix_timestamp(doc.created).unwrap_or(OffsetDateTime::UNIX_EPOCH),
-            since: doc.since,
             destination: doc.destination,
             context: doc.context,
             filters: filters.unwrap_or_default(),
             headers: doc.headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),
             retry: doc.retry,
             verify_certificate: doc.verify_certificate,
-            suspended: doc.suspended,
-        }
+        };
+        let created = OffsetDateTime::from_unix_timestamp(doc.created).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        Self { id: Arc::from(id), revision, created, since: doc.since, asked, suspended: doc.suspended }
     }
 }
 
@@ -196,7 +194,10 @@ mod tests {
                                   "origin_resources": ["/redfish/v1/Systems/n1"], "principal": "admin"}}
         });
         let read = Subscription::from_document("1", 2, serde_json::from_value(old).unwrap());
-        assert_eq!((read.filters.event_types.len(), read.filters.origin_resources.len(), read.since), (1, 1, None));
+        assert_eq!(
+            (read.asked.filters.event_types.len(), read.asked.filters.origin_resources.len(), read.since),
+            (1, 1, None)
+        );
         let text = serde_json::to_value(read.document()).unwrap();
         assert_eq!(Subscription::from_document("1", 2, serde_json::from_value(text).unwrap()), read);
     }

@@ -111,7 +111,9 @@ async fn round(
     };
     let Some(subscription) = inner.get(id) else { return Ok(()) };
     let wanted = |event: &Arc<Record>| {
-        place.takes(event.at) && subscription.filters.want(event) && inner.look.sees(&subscription.owner, event)
+        place.takes(event.at)
+            && subscription.asked.filters.want(event)
+            && inner.look.sees(&subscription.asked.owner, event)
     };
     let wanted: Vec<Arc<Record>> = batch.records.into_iter().filter(wanted).collect();
     let mut lost = batch.lost;
@@ -159,7 +161,7 @@ async fn deliver(
             return Ok(());
         };
         note(health, |health| health.failing = Some(reason.clone()));
-        let Some(pause) = inner.timing.load().pause(subscription.retry, number) else {
+        let Some(pause) = inner.timing.load().pause(subscription.asked.retry, number) else {
             return Err(format!("given up after {number} retries: {reason}"));
         };
         if number == 0 {
@@ -179,12 +181,12 @@ async fn attempt(
     lost: bool,
 ) -> Result<(), String> {
     let Some(poster) = inner.poster.load_full() else { return Ok(()) };
-    poster.post(to, inner.look.payload(upto, events, lost, to.context.as_deref())).await
+    poster.post(to, inner.look.payload(upto, events, lost, to.asked.context.as_deref())).await
 }
 
 /// What the subscription's policy wants after the last retry. False: that could not be kept, so it goes on.
 async fn end(inner: &Arc<Inner>, id: &str, reason: String) -> bool {
-    let policy = inner.get(id).map(|subscription| subscription.retry);
+    let policy = inner.get(id).map(|subscription| subscription.asked.retry);
     let done = if policy == Some(RetryPolicy::TerminateAfterRetries) {
         // This very task is stopped by its removal from the table: not before that is done.
         let (inner, id) = (Arc::clone(inner), id.to_owned());

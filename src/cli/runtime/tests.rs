@@ -34,7 +34,7 @@ async fn opens(folder: &Path) {
         .await
         .unwrap_or_else(|e| panic!("{shown}: {e}"));
     let subscriptions = delivery.list();
-    assert_eq!(subscriptions.first().and_then(|s| s.context.as_deref()), Some("fixture"), "{shown}");
+    assert_eq!(subscriptions.first().and_then(|s| s.asked.context.as_deref()), Some("fixture"), "{shown}");
     fleet.stop().await;
 }
 

@@ -65,13 +65,7 @@ impl fmt::Display for Settings {
 
 /// Checks an endpoint's keys.
 pub(super) fn parse(table: &Table) -> Result<Settings, Vec<SettingsError>> {
-    let errors = RefCell::new(Vec::new());
-    let settings = read(table, &errors);
-    let errors = errors.into_inner();
-    match settings {
-        Some(settings) if errors.is_empty() => Ok(settings),
-        _ => Err(errors),
-    }
+    keys::checked(table, read)
 }
 
 fn read(table: &Table, errors: &RefCell<Vec<SettingsError>>) -> Option<Settings> {

@@ -10,7 +10,10 @@ use super::{
     settings::IpmiSetup,
 };
 use crate::{
-    drivers::Driver,
+    drivers::{
+        Driver,
+        bmc::{self, Bmc, Part},
+    },
     model::{
         Act, ActKind, ActSet, Aspect, AspectKind, AspectSet, BootCaps, Caps, Cursor, Done, Fact, Fault, Page, Proof,
         Unit,
@@ -166,8 +169,10 @@ impl IpmiDriver {
         self.device = Some(device);
         Ok(device)
     }
+}
 
-    async fn read(&mut self, aspect: &Aspect, at: Option<Cursor>) -> Result<(Option<Fact>, Option<Cursor>), Fault> {
+impl Bmc for IpmiDriver {
+    async fn read(&mut self, aspect: &Aspect, at: Option<Cursor>) -> Result<Part, Fault> {
         let one = |fact| (Some(fact), None);
         match aspect {
             Aspect::Units => Ok(one(Fact::Caps(self.caps(), None))),
@@ -177,23 +182,24 @@ impl IpmiDriver {
             Aspect::Sensors => self.read_sensors(at).await,
             Aspect::Inventory => self.read_inventory(at).await,
             Aspect::Log => self.read_log(at).await,
-            Aspect::Raw(name) => Err(Fault::Unsupported(format!("raw read {name:?} of a BMC"))),
+            Aspect::Raw(name) => Err(bmc::not_read(name)),
         }
     }
 
-    async fn one(&mut self, act: &Act) -> Result<Done, Fault> {
+    async fn carry_out(&mut self, act: &Act) -> Result<Done, Fault> {
         match act {
             Act::Power(power) => self.switch(*power).await,
             Act::Boot(set) => self.set_boot(set).await,
             Act::Indicator(led) => self.identify(*led).await,
             Act::ClearLog => self.clear_log().await,
-            Act::Limit(_) | Act::Fan(_) | Act::Raw(_) => Err(Fault::Unsupported(format!("{:?} of a BMC", act.kind()))),
+            Act::Limit(_) | Act::Fan(_) | Act::Raw(_) => Err(bmc::not_done(act)),
         }
     }
-}
 
-fn no_such_unit(unit: &Unit) -> Fault {
-    Fault::NoSuchUnit(format!("{unit}: a BMC has one unit, `{}`", Unit::HOST))
+    /// A busy BMC is asked again at once: it is busy with the command before.
+    fn ends_the_read(fault: &Fault) -> bool {
+        fault.blames_endpoint() || matches!(fault, Fault::Busy { .. })
+    }
 }
 
 #[async_trait]
@@ -206,24 +212,11 @@ impl Driver for IpmiDriver {
     }
 
     async fn observe(&mut self, aspect: &Aspect, units: &[Unit], at: Option<Cursor>) -> Result<Page, Fault> {
-        let mut page = Page { items: Vec::new(), next: None };
-        for unit in units.iter().filter(|unit| unit.as_str() != Unit::HOST) {
-            page.items.push((unit.clone(), Err(no_such_unit(unit))));
-        }
-        if units.is_empty() || page.items.len() < units.len() {
-            let (fact, next) = self.read(aspect, at).await?;
-            page.items.extend(fact.map(|fact| (Unit::host(), Ok(fact))));
-            page.next = next;
-        }
-        Ok(page)
+        bmc::observe(self, aspect, units, at).await
     }
 
     async fn act(&mut self, acts: &[(Unit, Act)]) -> Vec<Result<Done, Fault>> {
-        let mut results = Vec::with_capacity(acts.len());
-        for (unit, act) in acts {
-            results.push(if unit.as_str() == Unit::HOST { self.one(act).await } else { Err(no_such_unit(unit)) });
-        }
-        results
+        bmc::act(self, acts).await
     }
 
     async fn close(&mut self) {

@@ -2,6 +2,7 @@
 
 use super::driver::IpmiDriver;
 use crate::{
+    drivers::bmc::Part,
     model::{Cursor, Fact, Fault, Inventory},
     wire::ipmi::{
         command::{
@@ -33,8 +34,6 @@ pub(super) struct InventoryWalk {
     words: bool,
     piece: u8,
 }
-
-type Part = (Option<Fact>, Option<Cursor>);
 
 impl IpmiDriver {
     /// One exchange.

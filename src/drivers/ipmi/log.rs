@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use super::{driver::IpmiDriver, faults::Failure};
 use crate::{
+    drivers::bmc::Part,
     model::{ActKind, AspectKind, Cursor, Done, Fact, Fault, LogEntry},
     wire::ipmi::{
         command::{ClearSel, GetSelEntry, GetSelInfo, ReserveSel},
@@ -17,8 +18,6 @@ use crate::{
 /// Between two looks at an erasure, and how often to look: the log of a BMC is erased within a few seconds.
 const LOOK: Duration = Duration::from_millis(250);
 const LOOKS: u8 = 40;
-
-type Part = (Option<Fact>, Option<Cursor>);
 
 impl IpmiDriver {
     /// One exchange: how many entries there are, or one of them.

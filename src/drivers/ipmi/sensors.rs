@@ -8,6 +8,7 @@ use super::{
     repository::{Polled, Progress},
 };
 use crate::{
+    drivers::bmc::Part,
     model::{Cursor, Fact, Fault, Measure, Reading, ReadingState, Thresholds},
     wire::ipmi::command::{GetDcmiPowerReading, GetSensorReading, GetSensorReadingFactors, RawReading},
 };
@@ -17,9 +18,6 @@ const WALK: u64 = 1;
 const READ: u64 = 2;
 const FACTORS: u64 = 3;
 const DCMI: u64 = 4;
-
-/// Part of a poll: what was read, and where to go on.
-type Part = (Option<Fact>, Option<Cursor>);
 
 impl IpmiDriver {
     /// One exchange of a poll of all sensors.

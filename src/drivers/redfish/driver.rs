@@ -14,7 +14,10 @@ use super::{
     site::{self, Site, optional},
 };
 use crate::{
-    drivers::Driver,
+    drivers::{
+        Driver,
+        bmc::{self, Bmc, Part},
+    },
     model::{
         Act, ActKind, ActSet, Aspect, AspectKind, AspectSet, BootCaps, BootTarget, Caps, Cursor, Done, Fact, Fault,
         Page, PowerAct, Proof, Unit, Why,
@@ -165,7 +168,7 @@ impl RedfishDriver {
     }
 
     /// System, Manager, Chassis: one exchange each.
-    async fn read_inventory(&mut self, at: Option<Cursor>) -> Result<(Option<Fact>, Option<Cursor>), Fault> {
+    async fn read_inventory(&mut self, at: Option<Cursor>) -> Result<Part, Fault> {
         let (path, manager, chassis) = {
             let site = self.site().await?;
             (site.system.clone(), site.manager.clone(), site.chassis.first().cloned())
@@ -199,34 +202,6 @@ impl RedfishDriver {
         let found = system::inventory(&self.system, &self.manager, &enclosure);
         Ok((Some(Fact::Inventory(Box::new(found))), None))
     }
-
-    async fn read(&mut self, aspect: &Aspect, at: Option<Cursor>) -> Result<(Option<Fact>, Option<Cursor>), Fault> {
-        let one = |fact| (Some(fact), None);
-        match aspect {
-            Aspect::Units => {
-                self.site().await?;
-                let caps = self.known.as_ref().map_or_else(presumed_caps, |site| self.caps(site));
-                Ok(one(Fact::Caps(caps, None)))
-            }
-            Aspect::Power => self.read_power().await.map(|state| one(Fact::Power(state))),
-            Aspect::Indicator => self.read_indicator().await.map(|led| one(Fact::Indicator(led))),
-            Aspect::Boot => self.read_boot().await.map(|boot| one(Fact::Boot(boot))),
-            Aspect::Sensors => self.read_sensors(at).await,
-            Aspect::Inventory => self.read_inventory(at).await,
-            Aspect::Log => self.read_log(at).await,
-            Aspect::Raw(name) => Err(Fault::Unsupported(format!("raw read {name:?} of a BMC"))),
-        }
-    }
-
-    async fn one(&mut self, act: &Act) -> Result<Done, Fault> {
-        match act {
-            Act::Power(power) => self.switch(*power).await,
-            Act::Boot(set) => self.set_boot(set).await,
-            Act::Indicator(led) => self.identify(*led).await,
-            Act::ClearLog => self.clear_log().await,
-            Act::Limit(_) | Act::Fan(_) | Act::Raw(_) => Err(Fault::Unsupported(format!("{:?} of a BMC", act.kind()))),
-        }
-    }
 }
 
 /// A BMC that can't be used as it is configured is as good as out of reach: that is what people have to see.
@@ -241,8 +216,34 @@ fn unusable(fault: Fault) -> Fault {
     }
 }
 
-fn no_such_unit(unit: &Unit) -> Fault {
-    Fault::NoSuchUnit(format!("{unit}: a BMC has one unit, `{}`", Unit::HOST))
+impl Bmc for RedfishDriver {
+    async fn read(&mut self, aspect: &Aspect, at: Option<Cursor>) -> Result<Part, Fault> {
+        let one = |fact| (Some(fact), None);
+        match aspect {
+            Aspect::Units => {
+                self.site().await?;
+                let caps = self.known.as_ref().map_or_else(presumed_caps, |site| self.caps(site));
+                Ok(one(Fact::Caps(caps, None)))
+            }
+            Aspect::Power => self.read_power().await.map(|state| one(Fact::Power(state))),
+            Aspect::Indicator => self.read_indicator().await.map(|led| one(Fact::Indicator(led))),
+            Aspect::Boot => self.read_boot().await.map(|boot| one(Fact::Boot(boot))),
+            Aspect::Sensors => self.read_sensors(at).await,
+            Aspect::Inventory => self.read_inventory(at).await,
+            Aspect::Log => self.read_log(at).await,
+            Aspect::Raw(name) => Err(bmc::not_read(name)),
+        }
+    }
+
+    async fn carry_out(&mut self, act: &Act) -> Result<Done, Fault> {
+        match act {
+            Act::Power(power) => self.switch(*power).await,
+            Act::Boot(set) => self.set_boot(set).await,
+            Act::Indicator(led) => self.identify(*led).await,
+            Act::ClearLog => self.clear_log().await,
+            Act::Limit(_) | Act::Fan(_) | Act::Raw(_) => Err(bmc::not_done(act)),
+        }
+    }
 }
 
 #[async_trait]
@@ -255,30 +256,11 @@ impl Driver for RedfishDriver {
     }
 
     async fn observe(&mut self, aspect: &Aspect, units: &[Unit], at: Option<Cursor>) -> Result<Page, Fault> {
-        let mut page = Page { items: Vec::new(), next: None };
-        for unit in units.iter().filter(|unit| unit.as_str() != Unit::HOST) {
-            page.items.push((unit.clone(), Err(no_such_unit(unit))));
-        }
-        if units.is_empty() || page.items.len() < units.len() {
-            match self.read(aspect, at).await {
-                Ok((fact, next)) => {
-                    page.items.extend(fact.map(|fact| (Unit::host(), Ok(fact))));
-                    page.next = next;
-                }
-                Err(fault) if fault.blames_endpoint() => return Err(fault),
-                // The BMC is well; it just doesn't tell, or not now.
-                Err(fault) => page.items.push((Unit::host(), Err(fault))),
-            }
-        }
-        Ok(page)
+        bmc::observe(self, aspect, units, at).await
     }
 
     async fn act(&mut self, acts: &[(Unit, Act)]) -> Vec<Result<Done, Fault>> {
-        let mut results = Vec::with_capacity(acts.len());
-        for (unit, act) in acts {
-            results.push(if unit.as_str() == Unit::HOST { self.one(act).await } else { Err(no_such_unit(unit)) });
-        }
-        results
+        bmc::act(self, acts).await
     }
 
     async fn close(&mut self) {

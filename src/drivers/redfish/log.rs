@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{driver::RedfishDriver, faults::Failure, http::Request, power::not_sent, site::optional, write::follow};
 use crate::{
+    drivers::bmc::Part,
     model::{ActKind, Cursor, Done, Fact, Fault, LogEntry},
     wire::redfish::{Path, log, value::list},
 };
@@ -25,8 +26,6 @@ pub(super) struct LogWalk {
     known: HashSet<Path>,
     entries: Vec<LogEntry>,
 }
-
-type Part = (Option<Fact>, Option<Cursor>);
 
 impl LogWalk {
     fn add(&mut self, path: Path) {

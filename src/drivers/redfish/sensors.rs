@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{driver::RedfishDriver, faults::Failure, site::optional};
 use crate::{
+    drivers::bmc::Part,
     model::{Cursor, Fact, Fault, Reading},
     wire::redfish::{
         Path,
@@ -44,8 +45,6 @@ pub(super) struct Walk {
     /// Expanding takes this BMC longer than anybody waits.
     slow: bool,
 }
-
-type Part = (Option<Fact>, Option<Cursor>);
 
 impl Walk {
     /// What was learnt may have changed.

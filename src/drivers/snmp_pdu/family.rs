@@ -21,7 +21,7 @@ use std::{
 use toml::Table;
 
 use crate::{
-    drivers::{SettingsError, keys::Keys},
+    drivers::{SettingsError, keys, keys::Keys},
     model::{Measure, Unit},
     wire::snmp::{Oid, Version},
 };
@@ -214,13 +214,7 @@ pub(super) fn parse_file(text: &str) -> Result<Family, Vec<SettingsError>> {
         Ok(table) => table,
         Err(e) => return Err(vec![SettingsError { key: None, message: format!("not TOML: {e}") }]),
     };
-    let errors = RefCell::new(Vec::new());
-    let family = read_file(&table, &errors);
-    let errors = errors.into_inner();
-    match family {
-        Some(family) if errors.is_empty() => Ok(family),
-        _ => Err(errors),
-    }
+    keys::checked(&table, read_file)
 }
 
 fn read_file(table: &Table, errors: &RefCell<Vec<SettingsError>>) -> Option<Family> {

@@ -9,7 +9,7 @@
 //! Not here: waiting for a relay, off-wait-on, retries; those are the fleet's. No device's own reboot is used: APC's
 //! leaves an outlet off that was off.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{any::Any, sync::Arc};
 
 mod convert;
 mod driver;
@@ -85,8 +85,7 @@ impl Setup for Pdu {
 
     fn pace(&self) -> Pace {
         Pace {
-            // Agents of PDUs are small: leave them a breath, and ask again patiently.
-            min_gap: Duration::from_millis(2),
+            // Agents of PDUs are small, and drop what they have no time for.
             retries: 3,
             ..Pace::default()
         }

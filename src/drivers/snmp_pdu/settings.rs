@@ -21,7 +21,7 @@ use toml::Table;
 
 use super::family::{self, Family, MAX_OUTLETS, VERSIONS};
 use crate::{
-    drivers::{SettingsError, keys::Keys},
+    drivers::{SettingsError, keys, keys::Keys},
     model::Secret,
     wire::snmp::Version,
 };
@@ -90,13 +90,7 @@ impl fmt::Display for Settings {
 
 /// Checks an endpoint's keys.
 pub(super) fn parse(table: &Table) -> Result<Settings, Vec<SettingsError>> {
-    let errors = RefCell::new(Vec::new());
-    let settings = read(table, &errors);
-    let errors = errors.into_inner();
-    match settings {
-        Some(settings) if errors.is_empty() => Ok(settings),
-        _ => Err(errors),
-    }
+    keys::checked(table, read)
 }
 
 fn read(table: &Table, errors: &RefCell<Vec<SettingsError>>) -> Option<Settings> {

@@ -62,6 +62,12 @@ async fn a_command_costs_one_act_and_a_few_reads() {
     rig.reset("n1", ResetType::On).await.unwrap();
     assert_eq!(pdu.state().acts.len(), 1);
     assert!(pdu.state().reads - before <= 4, "{} reads", pdu.state().reads - before);
+    seconds(10).await;
+    let before = pdu.state().reads;
+    // As a face does it: who commands gets what is known, and the command looks for itself.
+    assert!(rig.fleet.node_as_known(&rig.who, "n1").is_some());
+    rig.reset("n1", ResetType::ForceOff).await.unwrap();
+    assert_eq!(pdu.state().reads - before, 2, "one look before the act, one after it");
 }
 
 #[tokio::test(start_paused = true)]

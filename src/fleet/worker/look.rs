@@ -40,13 +40,8 @@ impl Expectation {
 }
 
 /// The first looks come quickly (a fast relay is seen within milliseconds), then at the endpoint's own pace.
-const FIRST_LOOKS: [Duration; 5] = [
-    Duration::from_millis(2),
-    Duration::from_millis(10),
-    Duration::from_millis(40),
-    Duration::from_millis(100),
-    Duration::from_millis(200),
-];
+const FIRST_LOOKS: [Duration; 4] =
+    [Duration::from_millis(10), Duration::from_millis(40), Duration::from_millis(100), Duration::from_millis(200)];
 
 /// All expectations of one endpoint.
 #[derive(Debug)]

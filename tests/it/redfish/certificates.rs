@@ -1,6 +1,6 @@
 //! Login by client certificate: the common name is the account, and its role counts.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use openssl::{
     asn1::Asn1Time,
@@ -11,7 +11,10 @@ use openssl::{
     pkey::{PKey, Private},
     x509::{X509, X509Name, extension::BasicConstraints},
 };
-use rackfish::config::Tls;
+use rackfish::{
+    api::{server::Acceptor, tls::ReloadableAcceptor},
+    config::Tls,
+};
 use tempfile::TempDir;
 
 use super::*;

@@ -1,10 +1,7 @@
 //! Subscriptions and event streams over HTTP: made, served, told, and ended.
 
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    net::TcpListener,
-    sync::mpsc,
-};
+use actix_web::{App, HttpResponse, HttpServer, web};
+use tokio::sync::mpsc;
 
 use super::*;
 
@@ -12,34 +9,19 @@ const SUBSCRIPTIONS: &str = "/redfish/v1/EventService/Subscriptions";
 const SOON: Duration = Duration::from_secs(20);
 
 /// Takes what is posted to it.
-async fn receiver() -> (String, mpsc::UnboundedReceiver<Value>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/events", listener.local_addr().unwrap());
+fn receiver() -> (String, mpsc::UnboundedReceiver<Value>) {
     let (tell, told) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let tell = tell.clone();
-            tokio::spawn(async move {
-                let mut stream = BufReader::new(stream);
-                let mut length = 0;
-                loop {
-                    let mut line = String::new();
-                    if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
-                        return;
-                    }
-                    if let Some(text) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                        length = text.trim().parse().unwrap();
-                    }
-                    if line == "\r\n" {
-                        let mut body = vec![0; length];
-                        stream.read_exact(&mut body).await.unwrap();
-                        tell.send(serde_json::from_slice(&body).unwrap()).ok();
-                        stream.get_mut().write_all(b"HTTP/1.1 204 Taken\r\n\r\n").await.unwrap();
-                    }
-                }
-            });
-        }
-    });
+    let app = move || {
+        let tell = tell.clone();
+        let take = move |body: web::Json<Value>| {
+            tell.send(body.into_inner()).ok();
+            std::future::ready(HttpResponse::NoContent())
+        };
+        App::new().route("/events", web::post().to(take))
+    };
+    let server = HttpServer::new(app).workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/events", server.addrs()[0]);
+    tokio::spawn(server.run());
     (url, told)
 }
 
@@ -50,7 +32,7 @@ async fn next(told: &mut mpsc::UnboundedReceiver<Value>) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_power_change_is_told_with_who_did_it() {
     let rig = Rig::new(1).await;
-    let (url, mut told) = receiver().await;
+    let (url, mut told) = receiver();
     let wanted = json!({"Destination": url, "Protocol": "Redfish", "Context": "mine", "Severities": ["OK"],
         "RegistryPrefixes": ["ResourceEvent"], "OriginResources": [{"@odata.id": format!("{SYSTEMS}/pdu-1")}]});
     let made = rig.post(SUBSCRIPTIONS, wanted.clone()).await;

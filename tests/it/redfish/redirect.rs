@@ -3,10 +3,14 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
+    sync::Arc,
     time::Instant,
 };
 
-use rackfish::config::Tls;
+use rackfish::{
+    api::{server::Acceptor, tls::ReloadableAcceptor},
+    config::Tls,
+};
 use tempfile::TempDir;
 
 use super::*;

@@ -1,6 +1,11 @@
 //! The certificate of HTTPS, shown and replaced over Redfish.
 
-use rackfish::config::Tls;
+use std::sync::Arc;
+
+use rackfish::{
+    api::{server::Acceptor, tls::ReloadableAcceptor},
+    config::Tls,
+};
 use tempfile::TempDir;
 
 use super::{certificates::Pair, *};

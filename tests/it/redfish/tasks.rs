@@ -1,6 +1,6 @@
 //! Actions that outlast their client's patience: 202, a monitor, a task, and how it ends.
 
-use super::*;
+use super::{rack::Rack, *};
 
 const TASKS: &str = "/redfish/v1/TaskService/Tasks";
 

@@ -32,7 +32,7 @@ pub fn uri(id: &str) -> String {
 }
 
 async fn post(call: &Call<'_>) -> Result<Reply, Error> {
-    let node = systems::node(call)?;
+    let node = call.face.fleet.node_as_known(call.actor, call.param(0)).ok_or_else(|| call.not_found())?;
     let mut fields = call.parameters(ACTION)?;
     let offered: Vec<_> = node.resets.iter().map(|r| r.as_str()).collect();
     if !fields.has("ResetType") {
