@@ -22,11 +22,12 @@ use super::{
     recover,
     tasks::Tasks,
     view::Hold,
+    views::combine,
     worker,
 };
 use crate::{
     config::{self, Config},
-    model::{Caps, EndpointId, NodeId},
+    model::{Caps, EndpointId, NodeId, Origin, PowerState, Ref, Stated},
     store::{self, Expect, Kind, Safety, Store, StoreError},
 };
 
@@ -59,6 +60,16 @@ impl Stored {
             caps: all(store, Kind::Caps).await?,
             states: all(store, Kind::LastState).await?,
         })
+    }
+
+    /// The power of a node when its parts were last looked at.
+    fn power(&self, node: &config::Node) -> Option<PowerState> {
+        let of = |unit: &Ref| {
+            let last = self.states.get(unit.endpoint.as_str())?.get(unit.unit.as_str())?;
+            Some(Stated { value: last.power, origin: Origin::Read, at: last.since })
+        };
+        let feeds: Vec<_> = node.feeds.iter().map(|feed| of(&feed.unit)).collect();
+        combine(node.host.as_ref().map(of), &feeds).map(|power| power.value)
     }
 }
 
@@ -194,6 +205,7 @@ impl Inner {
             stored.boots.get(key).cloned().unwrap_or_default(),
             stored.settings.get(key).cloned().unwrap_or_default(),
             stored.holds.get(&format!("node/{key}")).cloned(),
+            stored.power(node),
         );
         self.nodes.insert(NodeId::clone(&node.id), Arc::new(entry));
     }
@@ -224,7 +236,7 @@ impl Inner {
 
 /// When a unit went off, on this process's clock.
 fn off_since(last: &LastState) -> Option<std::time::Instant> {
-    if last.power != crate::model::PowerState::Off {
+    if last.power != PowerState::Off {
         return None;
     }
     let ago = Duration::try_from(clock::wall() - last.since).ok()?;

@@ -33,18 +33,26 @@ pub struct NodeEntry {
     boot: RwLock<Arc<Override>>,
     setting: RwLock<Setting>,
     hold: RwLock<Option<Hold>>,
-    /// The effective power that was last told in an event.
-    told: Mutex<Option<PowerState>>,
+    told: Mutex<Told>,
+}
+
+/// The effective power as events tell it.
+#[derive(Debug, Default)]
+struct Told {
+    last: Option<PowerState>,
+    /// What the process before this one told last: seeing it again is no news.
+    before: Option<PowerState>,
 }
 
 impl NodeEntry {
-    /// A node with what was stored of it.
+    /// A node with what was stored of it; `power`: what it was when it was last looked at.
     pub fn new(
         config: Arc<config::Node>,
         uuid: uuid::Uuid,
         boot: Override,
         setting: Setting,
         hold: Option<Hold>,
+        power: Option<PowerState>,
     ) -> Self {
         Self {
             id: config.id.clone(),
@@ -55,7 +63,7 @@ impl NodeEntry {
             boot: RwLock::new(Arc::new(boot)),
             setting: RwLock::new(setting),
             hold: RwLock::new(hold),
-            told: Mutex::default(),
+            told: Mutex::new(Told { last: None, before: power }),
         }
     }
 
@@ -95,8 +103,14 @@ impl NodeEntry {
         *self.hold.write().unwrap_or_else(PoisonError::into_inner) = hold;
     }
 
-    /// Remembers the state that is told; gives back the one before.
-    pub fn tell(&self, state: Option<PowerState>) -> Option<PowerState> {
-        std::mem::replace(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner), state)
+    /// Takes in what the node's power is now. If that is news: what it was before.
+    #[allow(clippy::option_option)] // "no news" and "it was not known" are two things
+    pub fn tell(&self, state: Option<PowerState>) -> Option<Option<PowerState>> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.last == state {
+            return None;
+        }
+        let before = std::mem::replace(&mut told.last, state).or(told.before.take());
+        (before != state).then_some(before)
     }
 }

@@ -64,10 +64,7 @@ async fn power(fleet: &Arc<Inner>, endpoint: &EndpointId, unit: Unit, old: Optio
 async fn node_changed(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, known: bool, _new: PowerState) {
     let now = fleet.effective(&entry.config.load());
     let state = now.as_ref().map(|p| p.value);
-    let before = entry.tell(state);
-    if before == state {
-        return;
-    }
+    let Some(before) = entry.tell(state) else { return };
     let origin = now.as_ref().map_or(Origin::Read, |p| p.origin);
     let (ours, who) = {
         let lane = entry.lane();

@@ -357,7 +357,7 @@ impl Inner {
 
 /// A node's power from the power of its parts. `host`: outer `None`, it has no host; inner, the host's is unknown.
 #[allow(clippy::option_option)] // "no host" and "a host nobody knows of" are two things
-fn combine(
+pub fn combine(
     host: Option<Option<Stated<PowerState>>>,
     feeds: &[Option<Stated<PowerState>>],
 ) -> Option<Stated<PowerState>> {

@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 use super::rig::{Device, Rig, config, node, seconds};
 use crate::{
     fleet::{
-        Op, OpError, Outcome, clock,
+        Op, OpError, Outcome, What, clock,
         journal::Entry,
         overrides::{Once, Override, Stage},
         plan::Step,
     },
-    model::{BootEnabled, BootPatch, BootTarget, NodeId, ResetType},
+    model::{BootEnabled, BootPatch, BootTarget, NodeId, PowerState, ResetType},
     store::{self, Expect, Kind, MemoryStore, Safety},
 };
 
@@ -233,4 +233,33 @@ async fn starts_that_a_crash_has_cut_keep_to_the_budget() {
     assert!((1..=11).contains(&on()), "{} of 20 after 30 s", on());
     seconds(60).await;
     assert_eq!(on(), 20, "and none is given up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_tells_only_what_has_changed_since_the_stop() {
+    let pdu = Device::pdu("pdu", 3);
+    pdu.set("1", true);
+    pdu.set("2", true);
+    let nodes: Vec<_> = (1..=3).map(|n| node(&format!("n{n}"), None, &[&format!("pdu/{n}")])).collect();
+    let store = MemoryStore::new();
+    let told = async |device: &Device| {
+        let rig = Rig::on(config(&[device], nodes.clone()), Arc::clone(&store)).await;
+        let mut events = rig.fleet.events();
+        seconds(5).await;
+        rig.fleet.stop().await;
+        let mut powers = Vec::new();
+        while let Ok(event) = events.try_recv() {
+            if let What::Power { node, old, new, .. } = &event.what {
+                powers.push((node.to_string(), *old, *new));
+            }
+        }
+        powers.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        powers
+    };
+    let first = told(&pdu).await;
+    assert_eq!(first.len(), 3, "nothing was known before: {first:?}");
+    pdu.set("2", false);
+    let second = told(&pdu).await;
+    assert_eq!(second, [("n2".to_owned(), Some(PowerState::On), Some(PowerState::Off))]);
+    assert_eq!(told(&pdu).await, []);
 }
