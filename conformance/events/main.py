@@ -6,8 +6,9 @@ import filtering
 import streaming
 import subscribing
 from lib.checks import Checks
+from lib.service import WORK
 from receiver import Authority, Receiver
-from rig import PORT, WORK, Rig
+from rig import PORT, Rig
 
 
 def main() -> int:

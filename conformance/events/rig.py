@@ -2,18 +2,16 @@
 
 import os
 import re
-import signal
-import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from lib import procs
 from lib.checks import equal, expect, until
 from lib.redfish import Answer, Client
+from lib.service import LOGS, Service
 from lib.sims import Sim
+from lib.toml import node, table
 
-BIN, PORT = os.environ["RACKFISH_BIN"], int(os.environ["CONF_PORT_BASE"])
-WORK, LOGS = Path(os.environ["CONF_WORK"]), Path(os.environ["CONF_LOGS"])
+PORT = int(os.environ["CONF_PORT_BASE"])
 EVENTS = "/redfish/v1/EventService"
 SUBSCRIPTIONS = f"{EVENTS}/Subscriptions"
 SUBMIT = f"{EVENTS}/Actions/EventService.SubmitTestEvent"
@@ -26,81 +24,52 @@ def system(name: str) -> str:
     return f"/redfish/v1/Systems/{name}"
 
 
-class Rig:
+class Rig(Service):
     """`with Rig(ca) as rig:`; `ca`: what rackfish trusts."""
 
+    END = 40.0
+
     def __init__(self, ca: Path) -> None:
+        super().__init__("rackfish", env={"SSL_CERT_FILE": str(ca)})
         self.pdu = Sim(LOGS / "pdu.log", "pdu", "--listen", "127.0.0.1:0", "--outlets", "8", "--relay-delay", "50ms")
-        self.state, self.log, self.ca = WORK / "state", LOGS / "rackfish.log", ca
-        self.child: subprocess.Popen | None = None
         self.local = True
         self.admin: Client | None = None
 
-    def __enter__(self) -> "Rig":
+    def __enter__(self) -> Self:
         try:
             self.start()
-            self.admin = self.client("admin", (self.state / "first-password").read_text().strip())
+            self.admin = self.client()
             return self
         except BaseException:
             self.__exit__()
             raise
 
     def __exit__(self, *_: object) -> None:
-        if self.child:
-            procs.end(self.child, patience=40)
+        self.end()
         self.pdu.end()
 
-    def client(self, user: str, password: str) -> Client:
-        """Somebody."""
-        return Client(f"https://127.0.0.1:{PORT}", user, password, str(self.state / "tls/ca.pem"))
-
-    def configure(self) -> Path:
-        """Four nodes on one PDU."""
-        file = WORK / "rackfish.toml"
-        nodes = "".join(f'[nodes.n{n}]\nfeeds = ["pdu/{n}"]\n' for n in (1, 2, 4))
-        # Its restarts outlast the patience, and become tasks.
-        nodes += '[nodes.n3]\nfeeds = [{ unit = "pdu/3", off_time = "3s" }]\n'
-        file.write_text(f"""
-[server]
-listen = ["127.0.0.1:{PORT}"]
-state_dir = "{self.state}"
-insecure_local_event_destinations = {str(self.local).lower()}
-event_retry_attempts = 2
-event_retry_interval = "1s"
-[patience]
-action = "2s"
-[endpoints.pdu]
-driver = "snmp-pdu"
-model = "apc-rpdu2"
-address = "127.0.0.1"
-port = {self.pdu.port}
-community = "private"
-verify_every = "100ms"
-off_time = "200ms"
-{nodes}""")
-        return file
-
-    def start(self) -> None:
-        """Up, and every node read."""
+    def start(self) -> Self:
+        """Up with four nodes on one PDU, and every node read."""
+        self.configure(
+            table("patience", action="2s"),
+            table("endpoints.pdu", driver="snmp-pdu", model="apc-rpdu2", address="127.0.0.1", port=self.pdu.port,
+                  community="private", verify_every="100ms", off_time="200ms"),
+            *(node(f"n{n}", feeds=[f"pdu/{n}"]) for n in (1, 2, 4)),
+            # Its restarts outlast the patience, and become tasks.
+            node("n3", feeds=[{"unit": "pdu/3", "off_time": "3s"}]),
+            server={"listen": [f"127.0.0.1:{PORT}"], "insecure_local_event_destinations": self.local,
+                    "event_retry_attempts": 2, "event_retry_interval": "1s"})
         begin = self.log.stat().st_size if self.log.exists() else 0
-        with self.log.open("a") as log:
-            self.child = subprocess.Popen([BIN, "serve", "--config", str(self.configure())], stdin=subprocess.DEVNULL,
-                                          stdout=log, stderr=log, start_new_session=True,
-                                          env={**os.environ, "SSL_CERT_FILE": str(self.ca)})
-        said = lambda: self.log.read_text(errors="replace")[begin:]
-        until(lambda: " ready" in said() or self.child.poll() is not None, True, 40, "ready", pause=0.05)
-        expect(self.child.poll() is None, f"the service ended: {said()[-500:]}")
+        super().start()
+        until(lambda: " ready" in self.said(begin) or self.child.poll() is not None, True, 40, "ready", pause=0.05)
+        expect(self.child.poll() is None, f"the service ended: {self.tail()}")
         if self.admin:
             until(lambda: self.admin.power(system("n1")) is not None, True, 20, "state of n1", pause=0.1)
+        return self
 
-    def kill(self) -> None:
-        """kill -9"""
-        self.child.send_signal(signal.SIGKILL)
-        self.child.wait()
-
-    def stop(self) -> int:
-        """SIGTERM"""
-        return procs.end(self.child, patience=40)
+    def stop(self, seconds: float = 40) -> int:
+        """SIGTERM; its exit status."""
+        return super().stop(seconds)
 
     def subscribe(self, destination: str, **more: Any) -> str:
         """The URI of a new subscription."""

@@ -9,9 +9,11 @@ import warnings
 import sushy
 from sushy import auth, exceptions
 
-from lib.checks import Checks, among, equal, expect, until
+from lib.checks import Checks, equal, expect, until
 from lib.redfish import Answer
-from rig import WORK, Board, Service, rackfish
+from lib.service import WORK, Service, mistaken, says, sound
+from lib.toml import node
+from rig import TOKEN, Board
 
 warnings.filterwarnings("ignore")
 SYSTEMS = "/redfish/v1/Systems"
@@ -26,7 +28,7 @@ class Walk:
         self.check, self.service, self.boards = checks.check, service, boards
         self.reader = service.client()
         basic = auth.BasicAuth(username="admin", password=service.password)
-        self.root = sushy.Sushy(service.url, auth=basic, verify=service.ca)
+        self.root = sushy.Sushy(service.url, auth=basic, verify=str(service.ca))
 
     def path(self, node: str) -> str:
         """Its system."""
@@ -202,59 +204,51 @@ class Walk:
             until(lambda: "half way" in self.service.log.read_text(), True, 10, "a line in the log about that status")
             board.set("d", "off")
         with self.check("cli.endpoint-show"):
-            status, said = rackfish("endpoint", "show", "relays", "--config", str(self.service.config))
-            equal(status, 0, f"exit code ({said})")
+            said = says("endpoint", "show", "relays", "--config", str(self.service.config), env=TOKEN)
             expect("exec" in said and "state: ok" in " ".join(said.split()), f"it says {said}")
         with self.check("cli.probe"):
             for name in ("relays", "blind"):
-                status, said = rackfish("endpoint", "probe", name, "--config", str(self.service.config))
-                equal(status, 0, f"exit code for {name} ({said})")
+                says("endpoint", "probe", name, "--config", str(self.service.config), env=TOKEN)
 
 
 def configurations(checks: Checks, service: Service) -> None:
     """`rackfish check`, without a service."""
-    with checks.check("check.sound"):
-        status, said = rackfish("check", "--config", str(service.config))
-        equal(status, 0, f"exit code ({said})")
+    sound(checks, service.config, env=TOKEN)
     with checks.check("check.unknown-unit"):
-        wrong = WORK / "wrong-unit.toml"
-        wrong.write_text(service.config.read_text().replace('feeds = ["relays/b"]', 'feeds = ["relays/zz"]'))
-        status, said = rackfish("check", "--config", str(wrong))
-        equal(status, 3, f"exit code ({said})")
+        wrong = service.config.read_text().replace('feeds = ["relays/b"]', 'feeds = ["relays/zz"]')
+        said = mistaken(WORK / "wrong-unit.toml", wrong, env=TOKEN)
         place = [line for line in said.splitlines() if "nodes.n2.feeds" in line]
         expect(place and "wrong-unit.toml:" in place[0] and "relays (exec) has no unit zz" in place[0], f"it says {said}")
     with checks.check("check.all-mistakes-at-once"):
-        wrong = WORK / "wrong.toml"
-        wrong.write_text("\n".join([
+        wrong = "\n".join([
             "[endpoints.x]", 'driver = "exec"', 'units = ["a", "b"]', 'on = "relay on {unit}"',
             'off = ["bin/relay", "{outlet}"]', 'status_on = 0', 'timout = "1s"', 'secrets = { T = { env = "NOT_SET" } }',
             "[nodes.y]", 'feeds = ["z/1"]',
-        ]))
-        status, said = rackfish("check", "--config", str(wrong))
-        equal(status, 3, f"exit code ({said})")
-        for hint in ('["relay", "on", "{unit}"]', "whole path", "{outlet}", "no `status` command", "timout", "NOT_SET",
-                     "no endpoint z"):
-            expect(hint in said, f"{hint!r} is not in: {said}")
+        ])
+        mistaken(WORK / "wrong.toml", wrong, '["relay", "on", "{unit}"]', "whole path", "{outlet}", "no `status` command",
+                 "timout", "NOT_SET", "no endpoint z", env=TOKEN)
 
 
 def main() -> int:
     checks = Checks()
     boards = {"relays": Board(ODD, "a", "b"), "blind": Board("blind", "c"), "lines": Board("lines", "d"),
               "host": Board("host", "host")}
-    looks = ['verify_every = "100ms"', 'confirm_within = "1s"', 'breaker_cool_down = "1s"']
+    looks = {"verify_every": "100ms", "confirm_within": "1s", "breaker_cool_down": "1s"}
     relays, lines, host = boards["relays"], boards["lines"], boards["host"]
-    service = Service([
-        *relays.endpoint("relays", ["a", "b"], f"status = {relays.command('status')}", *looks,
-                         'environment = { LANG = "C" }', 'secrets = { TOKEN = { env = "RELAY_TOKEN" } }'),
-        *boards["blind"].endpoint("blind", ["c"]),
-        *lines.endpoint("lines", ["d"], f"status = {lines.command('line')}", 'status_on = "relay * is on"',
-                        'status_off = "relay * is off"', *looks),
-        *host.endpoint("host", ["host"], f"status = {host.command('status')}", f"cycle = {host.command('cycle')}", *looks),
-        '[nodes.n1]', 'feeds = ["relays/a"]', '[nodes.n2]', 'feeds = ["relays/b"]', '[nodes.n3]', 'feeds = ["lines/d"]',
-        '[nodes.n4]', 'feeds = ["blind/c"]', '[nodes.n5]', 'host = "host"',
-    ])
+    service = Service("rackfish", env={**TOKEN, "LEFT_OUT": "1"})
+    service.configure(
+        relays.endpoint("relays", "a", "b", status=relays.command("status"), environment={"LANG": "C"},
+                        secrets={"TOKEN": {"env": "RELAY_TOKEN"}}, **looks),
+        boards["blind"].endpoint("blind", "c"),
+        lines.endpoint("lines", "d", status=lines.command("line"), status_on="relay * is on", status_off="relay * is off",
+                       **looks),
+        host.endpoint("host", "host", status=host.command("status"), cycle=host.command("cycle"), **looks),
+        node("n1", feeds=["relays/a"]), node("n2", feeds=["relays/b"]), node("n3", feeds=["lines/d"]),
+        node("n4", feeds=["blind/c"]), node("n5", host="host"),
+    )
     configurations(checks, service)
     with service:
+        service.start()
         Walk(checks, service, boards).run()
     return checks.status()
 

@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 from lib.checks import Checks, equal, expect, until
-from lib.redfish import Client
-from rig import Service, bmc, node, quietly, sim, system
+from lib.redfish import Client, quietly
+from lib.toml import node
+from rig import Service, bmc, sim, system
 
 # Rounds of a replacement, clients that read meanwhile, and reads that it takes to prove something.
 TURNS, CLIENTS, LEAST = 6, 4, 100

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from lib.checks import Checks, equal, expect, log, until
 from lib.redfish import Client
-from rig import Meter, Service, done, node, pdu, system, table
+from lib.toml import node, table
+from rig import Meter, Service, done, pdu, system
 from writers import ACCOUNTS
 
 SESSIONS = "/redfish/v1/SessionService/Sessions"

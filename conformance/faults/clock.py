@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from lib.checks import Checks, Failure, equal, expect, until
 from lib.sims import Sim
-from rig import Service, done, node, pdu, refused, sim, system, table
+from lib.toml import node, table
+from rig import Service, done, pdu, refused, sim, system
 
 LIBRARY = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 HOUR = 3600

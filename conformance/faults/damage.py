@@ -11,7 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lib.checks import Checks, Failure, equal, expect, log
-from rig import LONG, WORK, Service, done, node, pdu, system
+from lib.service import WORK
+from lib.toml import node
+from rig import LONG, Service, done, pdu, system
 from writers import ACCOUNTS
 
 FLIPS, CUTS, LOG_FLIPS = (4000, 300, 800) if LONG else (220, 24, 60)

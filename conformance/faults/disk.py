@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lib.checks import Checks, equal, expect, until
-from rig import WORK, Meter, Service, done, node, pdu, refused, sim, system, table
+from lib.service import WORK
+from lib.toml import node, table
+from rig import Meter, Service, done, pdu, refused, sim, system
 from writers import ACCOUNTS, SUBSCRIPTIONS
 
 SIZE = "6m"

@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lib.checks import Checks, Failure, among, equal, expect, log, until
-from rig import LONG, Meter, Service, node, pdu, system
+from lib.toml import node
+from rig import LONG, Meter, Service, pdu, system
 
 SILENT = 10_000
 SECONDS = 60 if LONG else 15

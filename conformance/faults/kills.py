@@ -9,7 +9,8 @@ import threading
 from pathlib import Path
 
 from lib.checks import Checks, Failure, equal, expect, log, until
-from rig import LONG, Service, node, pdu, sim, system, table
+from lib.toml import node, table
+from rig import LONG, Service, pdu, sim, system
 from writers import Accounts, Overrides, Subscriptions, Tags, Tasks, Writer
 
 ROUNDS = 400 if LONG else 40

@@ -10,8 +10,11 @@ from typing import Iterator
 
 from lib import procs
 from lib.checks import Checks, Failure, equal, expect, log, until
+from lib.redfish import quietly
+from lib.service import BIN
 from lib.sims import Sim
-from rig import BIN, Meter, Service, node, pdu, quietly, refused, sim, system, table
+from lib.toml import node, table
+from rig import Meter, Service, pdu, refused, sim, system
 
 
 @contextmanager
@@ -126,7 +129,7 @@ def second_refused(it: Service) -> None:
     """It ends with 1 and names the process that is there, and its folder."""
     size = it.log.stat().st_size
     second = Service("first", state=it.state)
-    second.file = it.file
+    second.config = it.config
     second.launch()
     equal(second.ends(20), 1, "exit status of the second process")
     said = it.said(size)
@@ -140,7 +143,7 @@ def second_refused(it: Service) -> None:
 def second_killed(it: Service) -> None:
     """SIGKILL at any moment of the second one's life: the first does not notice, and still holds its folder."""
     for turn in range(20):
-        second = subprocess.Popen([BIN, "serve", "--config", str(it.file)], stdin=subprocess.DEVNULL,
+        second = subprocess.Popen([BIN, "serve", "--config", str(it.config)], stdin=subprocess.DEVNULL,
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         threading.Event().wait(turn * 0.005)
         second.kill()

@@ -7,8 +7,9 @@ import threading
 import time
 
 from lib.checks import Failure, equal, expect
-from lib.redfish import Answer
-from rig import Meter, Service, bmc, node, pdu, quietly, sim, system, table
+from lib.redfish import Answer, quietly
+from lib.toml import node, table
+from rig import Meter, Service, bmc, pdu, sim, system
 
 # Where the simulated devices live; each has an address of its own, all of a kind share a port.
 BMCS, PDUS = "127.77.1.", "127.77.2."

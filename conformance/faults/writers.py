@@ -9,8 +9,8 @@ import threading
 from typing import Any, Callable
 
 from lib.checks import Failure
-from lib.redfish import Answer, Client
-from rig import quietly, system
+from lib.redfish import Answer, Client, quietly
+from rig import system
 
 ABSENT = None
 ACCOUNTS = "/redfish/v1/AccountService/Accounts"

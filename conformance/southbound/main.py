@@ -13,7 +13,9 @@ from sushy import auth
 from lib.checks import Checks, equal, expect, log, until
 from lib.demo import Demo
 from lib.redfish import Answer
-from rig import PORT, WORK, Emulator, Mockup, Service, endpoint, rackfish, secret
+from lib.service import WORK, Service, mistaken, rackfish, says, sound
+from lib.toml import node
+from rig import PORT, Emulator, Mockup, endpoint, secret
 
 warnings.filterwarnings("ignore")
 SYSTEMS = "/redfish/v1/Systems"
@@ -29,7 +31,7 @@ class Walk:
         self.reader = service.client()
         self.peer = demo.client()
         basic = auth.BasicAuth(username="admin", password=service.password)
-        self.root = sushy.Sushy(service.url, auth=basic, verify=service.ca)
+        self.root = sushy.Sushy(service.url, auth=basic, verify=str(service.ca))
 
     def path(self, node: str) -> str:
         """Its system."""
@@ -61,8 +63,8 @@ class Walk:
 
     def told(self, name: str) -> str:
         """What the command line says of an endpoint, in one line."""
-        said = rackfish("endpoint", "show", name, "--config", str(self.service.config))[1]
-        return " ".join(said.split())
+        done = rackfish("endpoint", "show", name, "--config", str(self.service.config))
+        return " ".join((done.stdout + done.stderr).split())
 
     # ------------------------------------------------------------------------------------------------ sushy-emulator
 
@@ -277,13 +279,11 @@ class Walk:
         """The command line."""
         with self.check("cli.probe"):
             for name in ("emu", "mock", "own"):
-                status, said = rackfish("endpoint", "probe", name, "--config", str(self.service.config))
-                equal(status, 0, f"exit code for {name} ({said})")
+                says("endpoint", "probe", name, "--config", str(self.service.config))
         with self.check("cli.init"):
-            status, said = rackfish("init", "redfish", f"127.0.0.1:{self.emulator.port}", "--user", "admin", "--name", "made",
-                                    "--password-file", str(WORK / "emulator.password"), "--fingerprint",
-                                    self.emulator.fingerprint, "--system", self.emulator.SYSTEMS[1], "--out", str(WORK / "made"))
-            equal(status, 0, f"exit code ({said})")
+            says("init", "redfish", f"127.0.0.1:{self.emulator.port}", "--user", "admin", "--name", "made",
+                 "--password-file", str(WORK / "emulator.password"), "--fingerprint", self.emulator.fingerprint,
+                 "--system", self.emulator.SYSTEMS[1], "--out", str(WORK / "made"))
             written = (WORK / "made/nodes.d/made.toml").read_text()
             for word in ("Sushy Emulator", 'driver = "redfish"', 'host = "made"'):
                 expect(word in written, f"{word!r} is not in: {written}")
@@ -295,19 +295,14 @@ class Walk:
 
 def configurations(checks: Checks, service: Service) -> None:
     """`rackfish check`, without a service."""
-    with checks.check("check.sound"):
-        status, said = rackfish("check", "--config", str(service.config))
-        equal(status, 0, f"exit code ({said})")
+    sound(checks, service.config)
     with checks.check("check.all-mistakes-at-once"):
-        wrong = WORK / "wrong.toml"
-        wrong.write_text("\n".join([
+        wrong = "\n".join([
             "[endpoints.x]", 'driver = "redfish"', 'address = "010.0.0.5"', 'username = "a:b"', 'fingerprint = "abc"',
             'ca_file = "nowhere.pem"', 'timout = "1s"', 'auth = "digest"', "[nodes.y]", 'host = "x/1"',
-        ]))
-        status, said = rackfish("check", "--config", str(wrong))
-        equal(status, 3, f"exit code ({said})")
-        for hint in ("leading zeros", "`password`: missing", "colon", "keep one", "timout", "digest", "wrong.toml:3"):
-            expect(hint in said, f"{hint!r} is not in: {said}")
+        ])
+        mistaken(WORK / "wrong.toml", wrong, "leading zeros", "`password`: missing", "colon", "keep one", "timout", "digest",
+                 "wrong.toml:3")
 
 
 def main() -> int:
@@ -316,30 +311,30 @@ def main() -> int:
     demo = Demo("bmc", PORT, nodes=3)
     with demo, emulator, mockup:
         tls = f"https://127.0.0.1:{emulator.port}"
-        pin = f'fingerprint = "{emulator.fingerprint}"'
+        pin = {"fingerprint": emulator.fingerprint}
         good, bad = secret("emulator", "pass word"), secret("bad", "wrong")
-        one = f'system = "{emulator.SYSTEMS[0]}"'
+        one = {"system": emulator.SYSTEMS[0]}
         shown = ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("127.0.0.1", PORT)))
         issued = hashlib.sha256(shown).hexdigest()
-        own = [f'ca_file = "{demo.ca}"']
-        lines = [
-            *endpoint("emu", tls, "admin", good, pin, one),
-            *endpoint("locked", tls, "admin", bad, pin, one),
-            *endpoint("several", tls, "admin", good, "insecure_no_verify = true"),
-            *endpoint("stranger", tls, "admin", good, f'fingerprint = "{"ab" * 32}"', one),
-            *endpoint("issued", demo.url, demo.user, demo.password_file, f'fingerprint = "{issued}"',
-                      f'system = "{demo.node("ipmi").name}"'),
-            *endpoint("unsigned", tls, "admin", good, one),
-            *endpoint("mock", f"http://127.0.0.1:{mockup.port}", "root", secret("mock", "calvin"), "insecure_no_verify = true"),
-            *endpoint("own", demo.url, demo.user, demo.password_file, *own, f'system = "{demo.node("ipmi").name}"'),
-            *endpoint("own-pdu", demo.url, demo.user, demo.password_file, *own, 'auth = "basic"',
-                      f'system = "{demo.node("pdu").name}"'),
-        ]
-        for name in ("emu", "locked", "several", "stranger", "issued", "unsigned", "mock", "own", "own-pdu"):
-            lines += [f"[nodes.{name}]", f'host = "{name}"']
-        service = Service(lines)
+        peer = (demo.url, demo.user, demo.password_file)
+        bmc, outlets = demo.node("ipmi").name, demo.node("pdu").name
+        names = ("emu", "locked", "several", "stranger", "issued", "unsigned", "mock", "own", "own-pdu")
+        service = Service("rackfish")
+        service.configure(
+            endpoint("emu", tls, "admin", good, **pin, **one),
+            endpoint("locked", tls, "admin", bad, **pin, **one),
+            endpoint("several", tls, "admin", good, insecure_no_verify=True),
+            endpoint("stranger", tls, "admin", good, fingerprint="ab" * 32, **one),
+            endpoint("issued", *peer, fingerprint=issued, system=bmc),
+            endpoint("unsigned", tls, "admin", good, **one),
+            endpoint("mock", f"http://127.0.0.1:{mockup.port}", "root", secret("mock", "calvin"), insecure_no_verify=True),
+            endpoint("own", *peer, ca_file=demo.ca, system=bmc),
+            endpoint("own-pdu", *peer, ca_file=demo.ca, auth="basic", system=outlets),
+            *(node(name, host=name) for name in names),
+        )
         configurations(checks, service)
         with service:
+            service.start()
             walk = Walk(checks, service, emulator, mockup, demo)
             with ThreadPoolExecutor() as pool:
                 for course in [pool.submit(part) for part in (walk.emulated, walk.recorded, walk.ourselves)]:

@@ -1,21 +1,19 @@
-"""The BMCs behind, and the rackfish in front of them."""
+"""The BMCs behind, and how they are named in a configuration."""
 
 import hashlib
-import json
 import os
-import re
 import socket
 import ssl
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from lib import procs
 from lib.checks import Failure, until
 from lib.redfish import Client
+from lib.service import LOGS, WORK
+from lib.toml import table
 
-BIN = os.environ["RACKFISH_BIN"]
-WORK = Path(os.environ["CONF_WORK"])
-LOGS = Path(os.environ["CONF_LOGS"])
 PORT = int(os.environ["CONF_PORT_BASE"])
 HERE = Path(__file__).parent
 START = 40.0
@@ -105,54 +103,10 @@ class Mockup(Process):
         return [line.partition(" ")[2] for line in lines if line.startswith(f"{method} ") and part in line]
 
 
-class Service:
-    """`rackfish serve` on a configuration; `with` ends it."""
-
-    def __init__(self, lines: list[str]) -> None:
-        self.config, self.state = WORK / "rackfish.toml", WORK / "state"
-        self.log = LOGS / "rackfish.log"
-        head = ["[server]", 'listen = "127.0.0.1:0"', f"state_dir = {json.dumps(str(self.state))}", ""]
-        self.config.write_text("\n".join(head + lines) + "\n")
-        self.child: subprocess.Popen | None = None
-        self.url, self.password = "", ""
-
-    @property
-    def ca(self) -> str:
-        """PEM file to trust."""
-        return str(self.state / "tls" / "ca.pem")
-
-    def __enter__(self) -> "Service":
-        with self.log.open("w") as log:
-            self.child = subprocess.Popen([BIN, "serve", "--config", str(self.config)], stdin=subprocess.DEVNULL,
-                                          stdout=log, stderr=log, start_new_session=True)
-
-        def address() -> str | None:
-            if self.child.poll() is not None:
-                raise Failure(f"rackfish serve ended with {self.child.returncode}: {self.log.read_text()[-400:]}")
-            found = re.search(r"serving Redfish.*?(127\.0\.0\.1:\d+)", self.log.read_text())
-            return f"https://{found[1]}" if found else None
-
-        try:
-            self.url = until(address, bool, START, "address in the log", pause=0.1)
-            self.password = (self.state / "first-password").read_text().strip()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        procs.end(self.child)
-
-    def client(self) -> Client:
-        """An independent client."""
-        return Client(self.url, "admin", self.password, self.ca, timeout=60)
-
-
-def endpoint(name: str, url: str, user: str, password: Path, *more: str) -> list[str]:
-    """Lines of a configuration."""
-    return [f"[endpoints.{name}]", 'driver = "redfish"', f"address = {json.dumps(url)}", f"username = {json.dumps(user)}",
-            f"password = {{ file = {json.dumps(str(password))} }}", 'poll = "1s"', 'poll_sensors = "2s"',
-            'verify_every = "200ms"', 'breaker_cool_down = "1s"', 'timeout = "5s"', *more, ""]
+def endpoint(name: str, url: str, user: str, password: Path, **keys: Any) -> str:
+    """An endpoint of driver `redfish`."""
+    return table(f"endpoints.{name}", driver="redfish", address=url, username=user, password={"file": str(password)},
+                 poll="1s", poll_sensors="2s", verify_every="200ms", breaker_cool_down="1s", timeout="5s", **keys)
 
 
 def secret(name: str, text: str) -> Path:
@@ -161,9 +115,3 @@ def secret(name: str, text: str) -> Path:
     path.touch(mode=0o600)
     path.write_text(text + "\n")
     return path
-
-
-def rackfish(*words: str) -> tuple[int, str]:
-    """The command line: exit code and all that it said."""
-    done = subprocess.run([BIN, *words], text=True, capture_output=True, timeout=60, check=False)
-    return done.returncode, done.stdout + done.stderr
