@@ -32,7 +32,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Content of the next element, which has to be a `tag`.
-    pub(super) fn expect(&mut self, tag: u8) -> Result<&'a [u8], WireError> {
+    pub(super) fn read_as(&mut self, tag: u8) -> Result<&'a [u8], WireError> {
         match self.element()? {
             (found, content) if found == tag => Ok(content),
             (found, _) => Err(WireError::Tag { expected: tag, found }),
@@ -41,7 +41,7 @@ impl<'a> Reader<'a> {
 
     /// The next element as INTEGER.
     pub(super) fn integer(&mut self) -> Result<i64, WireError> {
-        signed(self.expect(super::message::tag::INTEGER)?)
+        signed(self.read_as(super::message::tag::INTEGER)?)
     }
 
     /// The next element as an INTEGER that is not negative and has 31 bits, as SNMP's own fields have.

@@ -257,14 +257,14 @@ impl Pdu {
         let request_id = i32::try_from(reader.integer()?).map_err(|_| WireError::Number)?;
         let error_status = reader.small()?;
         let error_index = reader.small()?;
-        let mut list = Reader(reader.expect(tag::SEQUENCE)?);
+        let mut list = Reader(reader.read_as(tag::SEQUENCE)?);
         let mut varbinds = Vec::new();
         while !list.is_empty() {
             if varbinds.len() == MAX_VARBINDS {
                 return Err(WireError::TooMany);
             }
-            let mut pair = Reader(list.expect(tag::SEQUENCE)?);
-            let oid = Oid::decode(pair.expect(tag::OBJECT_ID)?)?;
+            let mut pair = Reader(list.read_as(tag::SEQUENCE)?);
+            let oid = Oid::decode(pair.read_as(tag::OBJECT_ID)?)?;
             let (tag, content) = pair.element()?;
             varbinds.push((oid, Value::decode(tag, content)?));
         }
@@ -302,12 +302,12 @@ impl Message {
 
     /// From bytes; octets after the message are ignored.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
-        let mut reader = Reader(Reader(bytes).expect(tag::SEQUENCE)?);
+        let mut reader = Reader(Reader(bytes).read_as(tag::SEQUENCE)?);
         let version = Version::from_number(reader.integer()?)?;
         if version == Version::V3 {
             return Err(WireError::Version(3));
         }
-        let community = reader.expect(tag::OCTET_STRING)?.to_vec();
+        let community = reader.read_as(tag::OCTET_STRING)?.to_vec();
         let pdu = Pdu::decode(&mut reader)?;
         Ok(Self { version, community, pdu })
     }

@@ -67,23 +67,23 @@ pub fn plain_v3(engine_id: &[u8], context: &[u8], pdu: &Pdu) -> Vec<u8> {
 /// Reads what needs no keys. Also the check that numbers are in the range that RFC 3414 gives them, before the bytes
 /// go to code that computes with them.
 pub fn peek_v3(bytes: &[u8]) -> Result<Peek, WireError> {
-    let mut reader = Reader(Reader(bytes).expect(tag::SEQUENCE)?);
+    let mut reader = Reader(Reader(bytes).read_as(tag::SEQUENCE)?);
     match reader.integer()? {
         3 => {}
         other => return Err(WireError::Version(other)),
     }
-    let mut header = Reader(reader.expect(tag::SEQUENCE)?);
+    let mut header = Reader(reader.read_as(tag::SEQUENCE)?);
     let message_id = i32::try_from(header.integer()?).map_err(|_| WireError::Number)?;
     header.small()?;
-    let flags = header.expect(tag::OCTET_STRING)?.first().copied().unwrap_or_default();
-    let mut security = Reader(Reader(reader.expect(tag::OCTET_STRING)?).expect(tag::SEQUENCE)?);
-    let engine_id = security.expect(tag::OCTET_STRING)?.to_vec();
+    let flags = header.read_as(tag::OCTET_STRING)?.first().copied().unwrap_or_default();
+    let mut security = Reader(Reader(reader.read_as(tag::OCTET_STRING)?).read_as(tag::SEQUENCE)?);
+    let engine_id = security.read_as(tag::OCTET_STRING)?.to_vec();
     let engine_boots = security.small()?;
     let engine_time = security.small()?;
     let report = if flags & PRIVACY == 0 {
-        let mut scoped = Reader(reader.expect(tag::SEQUENCE)?);
-        scoped.expect(tag::OCTET_STRING)?;
-        scoped.expect(tag::OCTET_STRING)?;
+        let mut scoped = Reader(reader.read_as(tag::SEQUENCE)?);
+        scoped.read_as(tag::OCTET_STRING)?;
+        scoped.read_as(tag::OCTET_STRING)?;
         let pdu = Pdu::decode(&mut scoped)?;
         (pdu.kind == PduKind::Report).then(|| pdu.varbinds.into_iter().next().map(|(oid, _)| oid)).flatten()
     } else {
