@@ -13,6 +13,7 @@ use super::{
     AuthError, NewSession, Principal,
     accounts::{Account, Accounts, MAX_PASSWORD},
     cache::Cache,
+    outside::{Identity, Outside, Source},
     password::Hasher,
     session::{Session, SessionDoc, Sessions},
     throttle::Throttle,
@@ -37,12 +38,13 @@ pub(super) struct Inner {
     pub sessions: Sessions,
     pub hasher: Hasher,
     pub verified: Cache,
+    pub outside: Outside,
     throttle: Throttle,
 }
 
 impl Inner {
     pub async fn open(store: Arc<dyn Store>, config: AuthConfig, hasher: Hasher) -> Result<Self, StoreError> {
-        let (accounts, sessions) = read(&*store).await?;
+        let (accounts, sessions, outside) = read(&*store).await?;
         hasher.decoy().await?;
         Ok(Self {
             store,
@@ -51,6 +53,7 @@ impl Inner {
             sessions,
             hasher,
             verified: Cache::new(),
+            outside,
             throttle: Throttle::new(),
         })
     }
@@ -106,7 +109,7 @@ impl Inner {
 
     pub async fn login(&self, user: &str, password: &str, peer: Option<IpAddr>) -> Result<NewSession, AuthError> {
         let account = self.check(user, password, peer).await?;
-        let (session, token) = self.sessions.make(&account.name, peer);
+        let (session, token) = self.sessions.make(&account.name, None, peer);
         // Written behind: when it gets lost with a crash, its client logs in again. A full disk keeps nobody out.
         let document = self.sessions.document(&session);
         let written =
@@ -129,9 +132,25 @@ impl Inner {
     /// Whose token it is. The account is looked up anew: its role and limits are those of now.
     pub fn token(&self, token: &str) -> Result<Principal, AuthError> {
         let session = self.sessions.touch(token, self.session_timeout()).ok_or(AuthError::BadToken)?;
-        match self.accounts.get(&session.user) {
-            Some(account) if account.enabled => Ok(account.principal(Some(Arc::clone(&session.id)))),
+        let id = Some(Arc::clone(&session.id));
+        match (session.source, self.accounts.get(&session.user)) {
+            (None, Some(account)) if account.enabled => Ok(account.principal(id)),
+            // A local account that has the name now is somebody else's.
+            (Some(source), None) => {
+                let identity = self.outside.get(&session.user, source).filter(|i| self.believed(i));
+                let identity = identity.ok_or(AuthError::BadToken)?;
+                identity.touch();
+                Ok(identity.principal(id))
+            }
             _ => Err(AuthError::BadToken),
+        }
+    }
+
+    /// Whether what its source said of somebody still holds.
+    pub fn believed(&self, identity: &Identity) -> bool {
+        match identity.source {
+            Source::Token => true,
+            Source::Ldap => false,
         }
     }
 
@@ -183,13 +202,18 @@ impl Inner {
 }
 
 /// Accounts and sessions as the store has them.
-pub(super) async fn read(store: &dyn Store) -> Result<(Accounts, Sessions), StoreError> {
+pub(super) async fn read(store: &dyn Store) -> Result<(Accounts, Sessions, Outside), StoreError> {
     let accounts = Accounts::open(store).await?;
+    let outside = Outside::open(store).await?;
     let sessions = Sessions::new();
     for (id, doc) in store.list(Kind::Session).await? {
         let session = serde_json::from_value::<SessionDoc>(doc.body).ok();
         let session = session.and_then(|body| sessions.restore(&id, doc.revision, &body));
-        match session.filter(|session| accounts.get(&session.user).is_some()) {
+        let owned = |session: &Session| match session.source {
+            None => accounts.get(&session.user).is_some(),
+            Some(source) => outside.get(&session.user, source).is_some(),
+        };
+        match session.filter(owned) {
             Some(session) => {
                 sessions.add(Arc::new(session), usize::MAX);
             }
@@ -197,7 +221,7 @@ pub(super) async fn read(store: &dyn Store) -> Result<(Accounts, Sessions), Stor
             None => store.delete(Kind::Session, &id, Expect::Any, Safety::Behind).await?,
         }
     }
-    Ok((accounts, sessions))
+    Ok((accounts, sessions, outside))
 }
 
 /// Ends idle sessions and writes last uses, as long as somebody holds [`super::Auth`].
@@ -211,5 +235,6 @@ pub(super) async fn sweep(inner: Weak<Inner>) {
         let expired = inner.sessions.remove_if(|_, idle| idle > timeout);
         inner.forget(&expired, Safety::Behind).await;
         inner.save_sessions(SAVE_AFTER).await;
+        inner.outside.save(&*inner.store, false).await;
     }
 }

@@ -81,11 +81,11 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
 /// Whether the client may go on listening: its session is there, its account is what it was.
 fn rights(auth: Auth, principal: &Principal, token: Option<String>) -> Box<dyn Fn() -> bool + Send> {
     let token = token.filter(|_| principal.session.is_some()).map(crate::model::Secret::new);
-    let (name, revision) = (principal.name.clone(), auth.account(&principal.name).map(|account| account.revision));
+    let (name, revision) = (principal.name.clone(), auth.known(&principal.name).map(|account| account.revision));
     Box::new(move || match &token {
         // A session that is listened with is in use.
         Some(token) => auth.token(token.expose()).is_ok_and(|principal| !principal.must_change_password),
-        None => auth.account(&name).is_some_and(|account| account.enabled && Some(account.revision) == revision),
+        None => auth.known(&name).is_some_and(|account| account.enabled && Some(account.revision) == revision),
     })
 }
 
