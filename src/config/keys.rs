@@ -31,7 +31,32 @@ pub const SERVER: &[&str] = &[
 pub const TLS: &[&str] = &["certificate", "key", "client_ca", "names", "insecure_plain_http"];
 
 /// `[auth]`
-pub const AUTH: &[&str] = &["session_timeout", "max_sessions", "failures_per_minute", "min_password"];
+pub const AUTH: &[&str] = &["session_timeout", "max_sessions", "failures_per_minute", "min_password", "ldap"];
+
+/// `[auth.ldap]`
+pub const LDAP: &[&str] = &[
+    "url",
+    "start_tls",
+    "insecure_plain",
+    "ca_file",
+    "bind_dn",
+    "bind_password",
+    "schema",
+    "user_base",
+    "user_filter",
+    "name_attribute",
+    "group_base",
+    "nested",
+    "roles",
+    "timeout",
+    "retry",
+    "recheck",
+    "grace",
+    "cache",
+];
+
+/// A table in `auth.ldap.roles`.
+pub const LDAP_ROLE: &[&str] = &["group", "role", "nodes", "groups"];
 
 /// `[patience]`
 pub const PATIENCE: &[&str] = &["action", "refresh_after", "stale_after", "repeat_window", "soft_off"];
@@ -119,10 +144,12 @@ pub const SECRET: &[&str] = &["file", "env"];
 
 /// Every key of the loader as a dotted path; `*` stands for a name. For the example file's test.
 pub fn all_paths() -> Vec<String> {
-    let groups: [(&str, &[&str]); 14] = [
+    let groups: [(&str, &[&str]); 16] = [
         ("server", SERVER),
         ("server.tls", TLS),
         ("auth", AUTH),
+        ("auth.ldap", LDAP),
+        ("auth.ldap.roles", LDAP_ROLE),
         ("patience", PATIENCE),
         ("inrush", INRUSH),
         ("endpoints.*", ENDPOINT),

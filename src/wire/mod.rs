@@ -2,5 +2,6 @@
 //! takes the bytes apart (`redfish`: JSON), what the answers mean.
 
 pub mod ipmi;
+pub mod ldap;
 pub mod redfish;
 pub mod snmp;

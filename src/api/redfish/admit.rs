@@ -27,7 +27,7 @@ pub async fn authenticate(
 ) -> Result<Principal, Error> {
     if let Some(token) = headers.get(&AUTH_TOKEN) {
         let token = token.to_str().map_err(|_| Error::of_login(&AuthError::BadToken))?;
-        return face.auth.token(token).map_err(|e| Error::of_login(&e));
+        return face.auth.token_now(token).await.map_err(|e| Error::of_login(&e));
     }
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let (user, password) =
