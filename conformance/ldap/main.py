@@ -30,7 +30,7 @@ ROLES = [
 ]
 # In seconds, as the service is told below.
 TIMEOUT, RECHECK, GRACE = 2, 1, 6
-STRANGE = ["*", "a*", ")(uid=*", "ann)(uid=*", "*)(objectClass=*", "*))(|(uid=*", "a\\6en", "ann\\00", "(", "\\", "ann ",
+STRANGE = ["*", "a*", ")(uid=*", "ann)(uid=*", "*)(objectClass=*", "*))(|(uid=*", "a\\6en", "ann\\00", "(", "\\",
            "uid=ann", dn("ann"), "ünn", "a" * 300]
 
 
@@ -107,11 +107,14 @@ class Walk:
             equal(self.status("ann", "wrong"), 401, "status")
         with self.check("basic.empty-password"):
             before = self.directory.mark()
-            equal(self.status("ann", ""), 401, "status")
+            nothing = self.user("ann")
+            nothing.password = ""
+            equal(nothing.get(SYSTEMS).status, 401, "status")
             answer = Client(self.service.url, ca=str(self.service.ca)).request(
                 "POST", SESSIONS, {"UserName": "ann", "Password": ""})
             among(answer.status, (400, 401), f"status of a session ({answer})")
-            equal(self.directory.said(before).count("BIND"), 0, "binds")
+            time.sleep(0.1)
+            equal(self.directory.binds(before, dn("ann")), 0, "binds")
         with self.check("basic.unknown"):
             equal(self.status("nobody"), 401, "status")
         with self.check("basic.cached"):
@@ -140,7 +143,8 @@ class Walk:
             equal(self.status("carl"), 401, "status of somebody without a group that counts")
         with self.check("local-account-wins"):
             equal(self.status("admin"), 401, "status of the directory's admin")
-            equal(self.status("ADMIN"), 401, "status in capitals")
+            for name in ("ADMIN", "admin ", " admin"):
+                equal(self.status(name), 401, f"status of {name!r}")
             equal(self.local.get(SYSTEMS).status, 200, "status of the local admin")
         with self.check("name.canonical"):
             answer = self.session("ANN")
@@ -358,7 +362,7 @@ def connections(checks: Checks, directory: Directory) -> None:
 
 
 def active_directory(checks: Checks, directory: Directory) -> None:
-    """The attributes of Active Directory, as far as OpenLDAP has them."""
+    """The attributes of Active Directory. Its matching rule is not there: groups in groups are walked."""
     service = Service("ad")
     base = {"bind_dn": AD_SERVICE, "user_base": AD, "group_base": None, "schema": "ad", "nested": "walk"}
     configure(service, ldap(directory, **base, url=LDAP, start_tls=True, roles=[
@@ -378,7 +382,8 @@ def active_directory(checks: Checks, directory: Directory) -> None:
         with checks.check("ad.nested-and-limited"):
             equal(service.client("wanda", AD_PASSWORD).members(SYSTEMS), [f"{SYSTEMS}/n2"], "systems")
         with checks.check("ad.disabled"):
-            equal(session("walt").status, 401, "status of somebody disabled")
+            for name in ("walt", "past"):
+                equal(session(name).status, 401, f"status of {name}, who is disabled")
             said = says("account", "test", "walt", "--config", str(service.config), status=1)
             expect("userAccountControl" in said, f"it says {said}")
         with checks.check("ad.disabled-later"):
@@ -394,8 +399,8 @@ def active_directory(checks: Checks, directory: Directory) -> None:
             equal(shown["ActiveDirectory"]["ServiceEnabled"], True, "ServiceEnabled")
             equal(shown["LDAP"], {"ServiceEnabled": False}, "LDAP")
         with checks.check("guessers.throttled"):
-            seen = [service.client("wanda", f"guess {n}").get(SYSTEMS).status for n in range(8)]
-            expect(seen[-1] == 429 and seen[0] in (401, 429), f"eight guesses were answered {seen}")
+            seen = [service.client("wanda", f"guess {n}").get(SYSTEMS).status for n in range(7)]
+            expect(seen[-1] == 429 and seen[0] in (401, 429), f"seven guesses were answered {seen}")
 
 
 def secrets(checks: Checks) -> None:

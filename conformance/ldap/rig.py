@@ -71,22 +71,21 @@ def content() -> str:
 
 
 def ad_content() -> str:
-    """The attributes that Active Directory has, as far as OpenLDAP's `msuser.schema` goes."""
-    need = {"instanceType": "4", "nTSecurityDescriptor": "x", "objectCategory": f"cn=person,{AD}"}
+    """Users and groups with the attributes of Active Directory (`ad.schema`)."""
 
-    def person(name: str, control: str) -> str:
-        return entry(f"cn={name} of AD,{AD}", "user", "extensibleObject", cn=f"{name} of AD", sn=name,
+    def person(name: str, control: str, expires: str = "0") -> str:
+        return entry(f"cn={name} of AD,{AD}", "user", cn=f"{name} of AD", sn=name,
                      sAMAccountName=name, userPrincipalName=f"{name}@ad.example", userAccountControl=control,
-                     userPassword=AD_PASSWORD, **need)
+                     accountExpires=expires, userPassword=AD_PASSWORD)
 
     def circle(name: str, *members: str) -> str:
-        return entry(f"cn={name},{AD}", "group", cn=name, groupType="-2147483646", member=list(members), **need)
+        return entry(f"cn={name},{AD}", "group", cn=name, member=list(members))
 
     return "\n".join([
         entry(AD, "dcObject", "organization", dc="ad", o="ad"),
         entry(AD_SERVICE, "applicationProcess", "simpleSecurityObject", cn="rackfish", userPassword=SERVICE_PASSWORD),
-        person("Wanda", "512"), person("walt", "514"),
-        circle("inner", f"cn=Wanda of AD,{AD}", f"cn=walt of AD,{AD}"), circle("outer", f"cn=inner,{AD}"),
+        person("Wanda", "512"), person("walt", "514"), person("past", "512", "131000000000000000"),
+        circle("inner", *[f"cn={name} of AD,{AD}" for name in ("Wanda", "walt", "past")]), circle("outer", f"cn=inner,{AD}"),
     ])
 
 
@@ -124,9 +123,9 @@ class Directory:
             equal(done.returncode, 0, f"slapadd ({done.stderr})")
 
     def _configure(self) -> None:
-        schemas = ("core", "cosine", "inetorgperson", "nis", "msuser")
+        schemas = ("core", "cosine", "inetorgperson", "nis")
         lines = [f"include /etc/ldap/schema/{name}.schema" for name in schemas]
-        lines += ["modulepath /usr/lib/ldap", "moduleload back_mdb", f"pidfile {self.folder}/pid",
+        lines += [f"include {Path(__file__).with_name('ad.schema')}", "modulepath /usr/lib/ldap", "moduleload back_mdb", f"pidfile {self.folder}/pid",
                   f"TLSCACertificateFile {self.folder}/ca.pem", f"TLSCertificateFile {self.folder}/server.pem",
                   f"TLSCertificateKeyFile {self.folder}/server.key"]
         for name, suffix, service in (("one", SUFFIX, SERVICE), ("ad", AD, AD_SERVICE)):

@@ -129,10 +129,8 @@ impl Inner {
         // Others go on with what is known, and do not ask the same.
         let Some(_one) = identity.checking() else { return true };
         let handle = identity.handle();
-        let answer = match directory.look(handle.as_deref().unwrap_or(&identity.name)).await {
-            Ok(answer) => answer,
-            Err(_) => return false,
-        };
+        let login = handle.as_deref().unwrap_or(&identity.name);
+        let Ok(answer) = directory.look(login).await else { return false };
         let reason = match answer {
             Ok(person) if *person.name == *identity.name => match self.admit(&person) {
                 Ok(principal) => {

@@ -137,7 +137,7 @@ pub(super) fn read(cx: &mut Cx<'_>, fixed: &Map) -> Option<Arc<Ldap>> {
     let roles = roles(cx, &s);
     let secs = |from, to| Duration::from_secs(from)..=Duration::from_secs(to);
     let mut time = |key: &str, bounds, default| s.duration(&mut cx.p, key, bounds).unwrap_or(default);
-    let timeout = time("timeout", Duration::from_millis(100)..=Duration::from_secs(60), Duration::from_secs(5));
+    let timeout = time("timeout", Duration::from_millis(100)..=Duration::from_mins(1), Duration::from_secs(5));
     let retry = time("retry", secs(1, 600), Duration::from_secs(10));
     let recheck = time("recheck", secs(1, 86_400), Duration::from_mins(5));
     let grace = time("grace", secs(1, 86_400 * 7), Duration::from_hours(1));
@@ -185,7 +185,7 @@ fn servers(cx: &mut Cx<'_>, s: &Section<'_>) -> Vec<LdapServer> {
     for (at, text) in texts.into_iter().take(MAX_URLS) {
         match server(&text) {
             Err(why) => {
-                cx.p.add(at, s.key("url"), format!("{text:?} {why}"), "for example \"ldaps://ldap.example.org\"")
+                cx.p.add(at, s.key("url"), format!("{text:?} {why}"), "for example \"ldaps://ldap.example.org\"");
             }
             Ok(server) if !server.tls && !start_tls && !plain => cx.p.add(
                 at,
@@ -454,7 +454,7 @@ pub(super) fn check<'n>(
     cx: &mut Cx<'_>,
     fixed: &Map,
     ldap: &Ldap,
-    nodes: impl Iterator<Item = &'n super::Node> + Clone,
+    nodes: &(impl Iterator<Item = &'n super::Node> + Clone),
 ) {
     let place = |map: &Map| Some(map.get("auth")?.at);
     let at = place(fixed).unwrap_or_else(|| super::source::Sources::whole(0));

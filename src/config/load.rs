@@ -127,7 +127,7 @@ fn build(cx: &mut Cx<'_>, docs: &[Map], fixed: &Map) -> Config {
     }
     check::nodes(&drafts, &places, cx.sources, &mut cx.p);
     if let Some(directory) = &auth.ldap {
-        ldap::check(cx, fixed, directory, drafts.iter().map(|draft| &draft.node));
+        ldap::check(cx, fixed, directory, &drafts.iter().map(|draft| &draft.node));
     }
 
     Config {

@@ -143,15 +143,13 @@ impl Connection {
     }
 
     async fn answer(&mut self, id: u32) -> Result<Answer, Broken> {
-        loop {
-            let response = read(&mut self.stream, &mut self.buffer).await?;
-            match response.answer {
-                answer if response.id == id => return Ok(answer),
-                // Notice of disconnection (RFC 4511, 4.4.1).
-                Answer::Extended(outcome) if response.id == 0 => return Err(Broken::Closed(said(&outcome))),
-                // Left over from a search that was given up: there is none, a connection that was given up is closed.
-                _ => return Err(Broken::Astray),
-            }
+        let response = read(&mut self.stream, &mut self.buffer).await?;
+        match response.answer {
+            answer if response.id == id => Ok(answer),
+            // Notice of disconnection (RFC 4511, 4.4.1).
+            Answer::Extended(outcome) if response.id == 0 => Err(Broken::Closed(said(&outcome))),
+            // A connection whose search was given up is not used again: there is nothing left over to pass over.
+            _ => Err(Broken::Astray),
         }
     }
 }

@@ -354,23 +354,21 @@ impl fmt::Display for Filter {
 }
 
 fn escaped(value: &[u8]) -> String {
-    let mut out = String::new();
-    let text = std::str::from_utf8(value);
-    let plain = |c: char| !c.is_control() && !matches!(c, '(' | ')' | '*' | '\\');
-    match text {
-        Ok(text) => {
-            for c in text.chars() {
-                if plain(c) {
-                    out.push(c);
-                } else {
-                    let mut bytes = [0; 4];
-                    for byte in c.encode_utf8(&mut bytes).bytes() {
-                        out.push_str(&format!("\\{byte:02x}"));
-                    }
-                }
-            }
+    let mut out = String::with_capacity(value.len());
+    let hex = |out: &mut String, byte: u8| {
+        out.push('\\');
+        out.extend([byte >> 4, byte & 15].into_iter().filter_map(|n| char::from_digit(u32::from(n), 16)));
+    };
+    let Ok(text) = std::str::from_utf8(value) else {
+        value.iter().for_each(|byte| hex(&mut out, *byte));
+        return out;
+    };
+    for c in text.chars() {
+        if c.is_control() || matches!(c, '(' | ')' | '*' | '\\') {
+            c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| hex(&mut out, byte));
+        } else {
+            out.push(c);
         }
-        Err(_) => value.iter().for_each(|byte| out.push_str(&format!("\\{byte:02x}"))),
     }
     out
 }
