@@ -11,6 +11,8 @@ mod breaker;
 mod conn;
 mod entry;
 mod groups;
+#[cfg(test)]
+mod tests;
 
 use std::{
     sync::{

@@ -26,7 +26,7 @@ fn requests_are_the_bytes_that_servers_know() {
         filter: &filter,
         attributes: &["1.1"],
     };
-    let wanted = "30 27 02 01 02 63 22 04 04 64 63 3d 78 0a 01 02 0a 01 00 02 01 02 02 01 05 01 01 00 87 03 75 69 64 30 05 04 03 31 2e 31";
+    let wanted = "30 26 02 01 02 63 21 04 04 64 63 3d 78 0a 01 02 0a 01 00 02 01 02 02 01 05 01 01 00 87 03 75 69 64 30 05 04 03 31 2e 31";
     assert_eq!(search.encode(2), hex(wanted));
 }
 
