@@ -176,8 +176,11 @@ impl Inner {
 /// Confirms identities again, as long as somebody holds [`super::Auth`].
 pub(super) async fn confirm_all(inner: Weak<Inner>) {
     loop {
+        // At once, for who was not confirmed while nothing ran.
+        match inner.upgrade() {
+            Some(inner) => inner.confirm_round().await,
+            None => return,
+        }
         tokio::time::sleep(ROUND).await;
-        let Some(inner) = inner.upgrade() else { return };
-        inner.confirm_round().await;
     }
 }
