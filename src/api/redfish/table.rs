@@ -3,9 +3,9 @@
 use super::{
     descriptor::Resource,
     resources::{
-        accounts, certificates, chassis, ethernet, event_service, json_schemas, logs, managers, metadata,
-        network_protocol, openapi, power, privilege_map, processors, registries, reset, roles, root, sensors, sessions,
-        sse, subscriptions, systems, tasks, thermal,
+        accounts, aggregates, aggregation, certificates, chassis, ethernet, event_service, json_schemas, logs,
+        managers, metadata, network_protocol, openapi, power, privilege_map, processors, registries, reset, roles,
+        root, sensors, sessions, sse, subscriptions, systems, tasks, thermal,
     },
 };
 
@@ -35,6 +35,13 @@ pub static ALL: &[&Resource] = &[
     &power::POWER,
     &sensors::COLLECTION,
     &sensors::SENSOR,
+    &aggregation::SERVICE,
+    &aggregation::RESET_ACTION,
+    &aggregates::COLLECTION,
+    &aggregates::AGGREGATE,
+    &aggregates::RESET_ACTION,
+    &aggregates::ADD_ACTION,
+    &aggregates::REMOVE_ACTION,
     &managers::COLLECTION,
     &managers::MANAGER,
     &network_protocol::NETWORK_PROTOCOL,

@@ -1,6 +1,8 @@
 //! One file per resource: its descriptor, its handlers, and the pure function that writes it.
 
 pub mod accounts;
+pub mod aggregates;
+pub mod aggregation;
 pub mod certificates;
 pub mod chassis;
 pub mod ethernet;
