@@ -217,10 +217,10 @@ class Walk:
         with self.check("raw-POST"):
             self.tool.done("raw", "POST", f"{node.system}/Actions/ComputerSystem.Reset", "-d", '{"ResetType": "On"}')
         with self.check("raw-aggregate"):
-            group = next(uri for uri in self.client.members(f"{V1}/AggregationService/Aggregates") if "group-" in uri)
-            size = self.client.read(group)["ElementsCount"]
+            group = next(uri for uri in self.reader.members(f"{V1}/AggregationService/Aggregates") if "group-" in uri)
+            size = self.reader.read(group)["ElementsCount"]
             self.tool.done("raw", "POST", f"{group}/Actions/Aggregate.Reset", "-d", '{"ResetType": "On", "BatchSize": 2}')
-            states = [self.client.power(link["@odata.id"]) for link in self.client.read(group)["Elements"]]
+            states = [self.reader.power(link["@odata.id"]) for link in self.reader.read(group)["Elements"]]
             equal(states, ["On"] * size, "power of the group's nodes")
         with self.check("raw-missing"):
             self.tool.refused("raw", "GET", f"{V1}/Systems/no-such-node")

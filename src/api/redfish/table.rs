@@ -3,9 +3,10 @@
 use super::{
     descriptor::Resource,
     resources::{
-        accounts, aggregates, aggregation, certificates, chassis, ethernet, event_service, json_schemas, logs,
-        managers, metadata, network_protocol, openapi, power, privilege_map, processors, registries, reset, roles,
-        root, sensors, sessions, sse, subscriptions, systems, tasks, thermal,
+        accounts, aggregates, aggregation, certificates, chassis, environment_metrics, ethernet, event_service,
+        json_schemas, logs, managers, metadata, network_protocol, openapi, power, power_subsystem, privilege_map,
+        processors, registries, reset, roles, root, sensors, sessions, sse, subscriptions, systems, tasks, thermal,
+        thermal_subsystem,
     },
 };
 
@@ -33,6 +34,15 @@ pub static ALL: &[&Resource] = &[
     &chassis::CHASSIS,
     &thermal::THERMAL,
     &power::POWER,
+    &thermal_subsystem::SUBSYSTEM,
+    &thermal_subsystem::METRICS,
+    &thermal_subsystem::FANS,
+    &thermal_subsystem::FAN,
+    &power_subsystem::SUBSYSTEM,
+    &power_subsystem::SUPPLIES,
+    &power_subsystem::SUPPLY,
+    &power_subsystem::METRICS,
+    &environment_metrics::METRICS,
     &sensors::COLLECTION,
     &sensors::SENSOR,
     &aggregation::SERVICE,
