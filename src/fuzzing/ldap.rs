@@ -15,10 +15,10 @@ pub fn message(data: &[u8]) {
 /// called, they are a value.
 pub fn text(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    if let Ok(filter) = Filter::parse(text) {
-        if let Ok(again) = Filter::parse(&filter.to_string()) {
-            assert_eq!(again, filter, "a filter changes on its way through");
-        }
+    if let Ok(filter) = Filter::parse(text)
+        && let Ok(again) = Filter::parse(&filter.to_string())
+    {
+        assert_eq!(again, filter, "a filter changes on its way through");
     }
     let template = Filter::Equal("uid".to_owned(), b"{user}".to_vec());
     assert_eq!(template.fill("{user}", data), Filter::Equal("uid".to_owned(), data.to_vec()));

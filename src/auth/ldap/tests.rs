@@ -1,5 +1,11 @@
 //! What no honest server does, and what follows: a directory of scripted bytes. Honest ones are in `conformance/ldap`.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    clippy::type_complexity
+)]
 
 use std::{net::SocketAddr, sync::atomic::AtomicU32};
 

@@ -360,12 +360,16 @@ fn escaped(value: &[u8]) -> String {
         out.extend([byte >> 4, byte & 15].into_iter().filter_map(|n| char::from_digit(u32::from(n), 16)));
     };
     let Ok(text) = std::str::from_utf8(value) else {
-        value.iter().for_each(|byte| hex(&mut out, *byte));
+        for byte in value {
+            hex(&mut out, *byte);
+        }
         return out;
     };
     for c in text.chars() {
         if c.is_control() || matches!(c, '(' | ')' | '*' | '\\') {
-            c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| hex(&mut out, byte));
+            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                hex(&mut out, byte);
+            }
         } else {
             out.push(c);
         }
