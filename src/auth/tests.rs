@@ -213,7 +213,7 @@ async fn guessers_wait_and_those_who_know_do_not() {
                 throttled += 1;
             }
             Err(AuthError::BadCredentials) => {
-                assert!(begin.elapsed() < Duration::from_secs(1), "{n} {:?}", begin.elapsed())
+                assert!(begin.elapsed() < Duration::from_secs(1), "{n} {:?}", begin.elapsed());
             }
             other => panic!("{other:?}"),
         }
