@@ -3,8 +3,8 @@
 use super::{
     descriptor::Resource,
     resources::{
-        accounts, certificates, chassis, ethernet, event_service, json_schemas, logs, managers, metadata,
-        network_protocol, openapi, power, privilege_map, processors, registries, reset, roles, root, sensors, sessions,
+        accounts, certificates, chassis, ethernet, event_service, json_schemas, logs, managers, media,
+        metadata, network_protocol, openapi, power, privilege_map, processors, registries, reset, roles, root, sensors, sessions,
         sse, subscriptions, systems, tasks, thermal,
     },
 };
@@ -29,6 +29,10 @@ pub static ALL: &[&Resource] = &[
     &logs::ENTRIES,
     &logs::ENTRY,
     &logs::CLEAR,
+    &media::COLLECTION,
+    &media::SLOT,
+    &media::INSERT,
+    &media::EJECT,
     &chassis::COLLECTION,
     &chassis::CHASSIS,
     &thermal::THERMAL,

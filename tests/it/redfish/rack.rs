@@ -139,7 +139,7 @@ impl Device {
             }))),
             Aspect::Log => Ok(Fact::Log(state.log.clone())),
             Aspect::Indicator => Ok(Fact::Indicator(if state.light { Led::Blinking } else { Led::Off })),
-            Aspect::Units | Aspect::Raw(_) => Err(Fault::Unsupported("that".to_owned())),
+            Aspect::Units | Aspect::Media | Aspect::Raw(_) => Err(Fault::Unsupported("that".to_owned())),
         }
     }
 
@@ -161,7 +161,7 @@ impl Device {
             Act::Boot(set) => state.boot = Some(*set),
             Act::Indicator(led) => state.light = *led != Led::Off,
             Act::ClearLog => state.log.clear(),
-            Act::Limit(_) | Act::Fan(_) | Act::Raw(_) => return Err(Fault::Unsupported("that".to_owned())),
+            Act::Limit(_) | Act::Fan(_) | Act::InsertMedia(_) | Act::EjectMedia(_) | Act::Raw(_) => return Err(Fault::Unsupported("that".to_owned())),
         }
         Ok(Done::Accepted)
     }

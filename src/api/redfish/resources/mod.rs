@@ -8,6 +8,7 @@ pub mod event_service;
 pub mod json_schemas;
 pub mod logs;
 pub mod managers;
+pub mod media;
 pub mod metadata;
 pub mod network_protocol;
 pub mod openapi;
