@@ -7,7 +7,7 @@ use openssl::{
     error::ErrorStack,
     hash::MessageDigest,
     nid::Nid,
-    pkey::PKey,
+    pkey::{PKey, Private},
     ssl::{SslAcceptor, SslAcceptorBuilder, SslMethod},
     x509::{X509, X509NameBuilder},
 };
@@ -15,8 +15,30 @@ use openssl::{
 /// Days that it holds: simulators live shorter.
 const DAYS: u32 = 30;
 
-/// What a TLS server needs, and its certificate's SHA-256 in hex.
-pub fn made() -> Result<(SslAcceptorBuilder, String), ErrorStack> {
+/// A certificate and its key.
+pub struct Certificate {
+    key: PKey<Private>,
+    certificate: X509,
+}
+
+impl Certificate {
+    /// What a listener needs.
+    pub fn acceptor(&self) -> Result<SslAcceptorBuilder, ErrorStack> {
+        let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
+        acceptor.set_private_key(&self.key)?;
+        acceptor.set_certificate(&self.certificate)?;
+        Ok(acceptor)
+    }
+
+    /// Its SHA-256 in hex.
+    pub fn fingerprint(&self) -> Result<String, ErrorStack> {
+        let digest = self.certificate.digest(MessageDigest::sha256())?;
+        Ok(digest.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}")))
+    }
+}
+
+/// A new one.
+pub fn made() -> Result<Certificate, ErrorStack> {
     let key = PKey::from_ec_key(EcKey::generate(&*EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?)?)?;
     let mut name = X509NameBuilder::new()?;
     name.append_entry_by_nid(Nid::COMMONNAME, "simulated-bmc")?;
@@ -32,11 +54,5 @@ pub fn made() -> Result<(SslAcceptorBuilder, String), ErrorStack> {
     builder.set_not_after(&*Asn1Time::days_from_now(DAYS)?)?;
     builder.set_pubkey(&key)?;
     builder.sign(&key, MessageDigest::sha256())?;
-    let certificate = builder.build();
-    let digest = certificate.digest(MessageDigest::sha256())?;
-    let fingerprint = digest.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
-    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
-    acceptor.set_private_key(&key)?;
-    acceptor.set_certificate(&certificate)?;
-    Ok((acceptor, fingerprint))
+    Ok(Certificate { certificate: builder.build(), key })
 }

@@ -95,8 +95,7 @@ impl Rack {
             served.push((listener.local_addr()?, Bmc::new(config)));
             listeners.push(listener);
         }
-        let (acceptor, fingerprint) = certificate::made().map_err(io::Error::other)?;
-        let acceptor = acceptor.build();
+        let certificate = certificate::made()?;
         let members: Members = Arc::new(served.iter().cloned().collect());
         let app = move || {
             let members = web::Data::from(Arc::clone(&members));
@@ -105,14 +104,7 @@ impl Rack {
         };
         let mut server = HttpServer::new(app).workers(1).disable_signals().shutdown_timeout(1);
         for listener in listeners {
-            let mut builder = openssl::ssl::SslAcceptor::mozilla_intermediate_v5(openssl::ssl::SslMethod::tls_server())?;
-            if let Some(key) = acceptor.context().private_key() {
-                builder.set_private_key(key)?;
-            }
-            if let Some(certificate) = acceptor.context().certificate() {
-                builder.set_certificate(certificate)?;
-            }
-            server = server.listen_openssl(listener, builder)?;
+            server = server.listen_openssl(listener, certificate.acceptor()?)?;
         }
         let running = server.run();
         let server = running.handle();
@@ -121,7 +113,7 @@ impl Rack {
                 tracing::error!(%error, "simulated BMCs");
             }
         });
-        Ok(Self { bmcs: served, fingerprint, server })
+        Ok(Self { bmcs: served, fingerprint: certificate.fingerprint()?, server })
     }
 }
 
