@@ -125,7 +125,9 @@ async fn change(
     }
     if matches!(wanted, Wanted::Image(_)) && before.is_full() {
         let image = before.image.or(before.image_name).unwrap_or_else(|| "something".to_owned());
-        return Err(OpError::InUse { what: format!("{} of {unit}", before.id), by: image });
+        // What follows the question mark may be a signature: not for logs.
+        let by = image.split('?').next().unwrap_or_default().to_owned();
+        return Err(OpError::InUse { what: format!("{} of {unit}", before.id), by });
     }
     let sent = match worker.submit(&unit.unit, wanted.act(), clock::now() + TURN) {
         Ok(submitted) => submitted.accepted().await,
