@@ -14,14 +14,14 @@ use super::{
     op::{OpError, Outcome},
     worker::WorkerHandle,
 };
-use crate::model::{Act, ActKind, Actor, Aspect, Fault, MediaInsert, MediaSlot, Ref};
+use crate::model::{Act, ActKind, Actor, Aspect, Fault, MediaInsert, MediaSlot, Proof, Ref};
 
 /// A reading of all slots may take that long.
 const READ: Duration = Duration::from_secs(10);
 /// The command waits at most that long for its turn.
 const TURN: Duration = Duration::from_secs(15);
-/// From the accepted (or unanswered) command to the slot showing it: controllers check the image first. All of it
-/// stays below sushy's 60 s.
+/// From the accepted (or unanswered) command to the slot showing it, for a controller of which nothing else is known: many
+/// look at the image first. All of it stays below sushy's 60 s.
 const PROOF: Duration = Duration::from_secs(20);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
@@ -87,15 +87,17 @@ pub async fn run(
     };
     let unit = config.host.clone().ok_or_else(none)?;
     let kind = wanted.act().kind();
-    if !fleet.caps(&unit).is_some_and(|caps| caps.acts.has(kind)) {
-        return Err(none());
-    }
+    let caps = fleet.caps(&unit).filter(|caps| caps.acts.has(kind)).ok_or_else(none)?;
+    let within = match caps.proof {
+        Proof::ReadBack { within } => within.min(PROOF),
+        Proof::Reply | Proof::CompletionOnly | Proof::None => PROOF,
+    };
     // Media decide what a machine boots: while people hold it they stay as they are.
     Inner::admit_start(entry)?;
     let worker = fleet.worker(&unit)?;
     fleet.may_write(&worker, &unit, if kind == ActKind::InsertMedia { "insert media" } else { "eject media" })?;
     let _turn = entry.media.lock().await;
-    let result = change(&worker, &unit, &wanted, condition).await;
+    let result = change(&worker, &unit, &wanted, within, condition).await;
     let what = match &result {
         // It was so before.
         Ok(false) => return Ok(Outcome::Done),
@@ -115,6 +117,7 @@ async fn change(
     worker: &WorkerHandle,
     unit: &Ref,
     wanted: &Wanted,
+    within: Duration,
     condition: impl Fn() -> Result<(), OpError>,
 ) -> Result<bool, OpError> {
     let before = look(worker, unit, wanted.slot()).await?;
@@ -138,7 +141,7 @@ async fn change(
         Err(fault @ Fault::Uncertain(_)) => Some(fault),
         Err(fault) => return Err(Inner::endpoint_error(unit, fault)),
     };
-    let end = clock::now() + PROOF;
+    let end = clock::now() + within;
     let mut shows = before;
     loop {
         // One that can't be read at this moment is read again.
@@ -160,7 +163,7 @@ async fn change(
             endpoint: unit.endpoint.clone(),
             unit: format!("{} {}", unit.unit, shows.id),
             shows: shows.image.or(shows.image_name).unwrap_or_else(|| "no image".to_owned()),
-            waited: PROOF,
+            waited: within,
         },
     })
 }

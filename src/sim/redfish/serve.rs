@@ -76,7 +76,8 @@ pub struct Rack {
     pub bmcs: Vec<(SocketAddr, Bmc)>,
     /// SHA-256 of the certificate that all of them show, in hex.
     pub fingerprint: String,
-    server: ServerHandle,
+    /// `None`: there is nothing to serve.
+    server: Option<ServerHandle>,
 }
 
 impl Rack {
@@ -106,12 +107,15 @@ impl Rack {
         for listener in listeners {
             server = server.listen_openssl(listener, certificate.acceptor()?)?;
         }
-        let running = server.run();
-        let server = running.handle();
-        tokio::spawn(async move {
-            if let Err(error) = running.await {
-                tracing::error!(%error, "simulated BMCs");
-            }
+        let server = (!served.is_empty()).then(|| {
+            let running = server.run();
+            let handle = running.handle();
+            tokio::spawn(async move {
+                if let Err(error) = running.await {
+                    tracing::error!(%error, "simulated BMCs");
+                }
+            });
+            handle
         });
         Ok(Self { bmcs: served, fingerprint: certificate.fingerprint()?, server })
     }
@@ -120,7 +124,7 @@ impl Rack {
 impl Drop for Rack {
     fn drop(&mut self) {
         // The order is given when it is called; what it gives back only waits for the end.
-        drop(self.server.stop(false));
+        drop(self.server.as_ref().map(|server| server.stop(false)));
     }
 }
 

@@ -130,3 +130,9 @@ async fn a_wrong_password_is_told_and_other_addresses_are_refused() {
     assert!(driver.open().await.unwrap_err().is_credentials());
     assert!(Rack::start(vec![("10.0.0.1:0".parse().unwrap(), config())]).is_err());
 }
+
+#[tokio::test]
+async fn a_rack_without_any_serves_nothing() {
+    let rack = Rack::start(Vec::new()).unwrap();
+    assert!(rack.bmcs.is_empty());
+}
