@@ -35,7 +35,7 @@ def run(checks: Checks, demo: Demo) -> None:
     cd = slot(sushy.VirtualMediaType.CD)
     with checks.check("media.found"):
         equal((cd.identity, cd.name, cd.inserted, cd.image), ("Cd", "Virtual CD", False, None), "the slot")
-        equal(slot(sushy.VirtualMediaType.USBSTICK).identity, "Usb", "the slot for sticks")
+        equal(slot(sushy.VirtualMediaType.USB_STICK).identity, "Usb", "the slot for sticks")
         managers = {manager.identity for manager in system.managers}
         expect(managers, "Links.ManagedBy is empty: Ironic ejects nothing then")
     with checks.check("media.insert"):

@@ -17,7 +17,9 @@ use super::{
     clock,
     view::{Counts, Hold},
 };
-use crate::model::{BootSet, Caps, Fault, Inventory, Led, LogEntry, MediaSlot, Origin, PowerState, Reading, Stated, Unit};
+use crate::model::{
+    BootSet, Caps, Fault, Inventory, Led, LogEntry, MediaSlot, Origin, PowerState, Reading, Stated, Unit,
+};
 
 /// A value, how and when it was learnt.
 #[derive(Debug, Clone)]

@@ -80,11 +80,8 @@ pub async fn run(
     condition: impl Fn() -> Result<(), OpError>,
 ) -> Result<Outcome, OpError> {
     let config = entry.config.load_full();
-    let none = || OpError::NotOffered {
-        target: entry.id.to_string(),
-        what: "virtual media".to_owned(),
-        offered: Vec::new(),
-    };
+    let none =
+        || OpError::NotOffered { target: entry.id.to_string(), what: "virtual media".to_owned(), offered: Vec::new() };
     let unit = config.host.clone().ok_or_else(none)?;
     let kind = wanted.act().kind();
     let caps = fleet.caps(&unit).filter(|caps| caps.acts.has(kind)).ok_or_else(none)?;

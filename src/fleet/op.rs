@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::model::{Act, Aspect, BootPatch, ChassisId, EndpointId, Fact, Fault, Led, MediaInsert, NodeId, Ref, ResetType, Stated};
+use crate::model::{
+    Act, Aspect, BootPatch, ChassisId, EndpointId, Fact, Fault, Led, MediaInsert, NodeId, Ref, ResetType, Stated,
+};
 
 use super::view::NodeView;
 

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use crate::{
     config::{self, Facts},
     model::{
-        BootEnabled, BootMode, BootTarget, ChassisId, EndpointId, Inventory, Led, MediaSlot, NodeId, PowerState, Reading, Ref,
-        ResetType, Stated, Unit,
+        BootEnabled, BootMode, BootTarget, ChassisId, EndpointId, Inventory, Led, MediaSlot, NodeId, PowerState,
+        Reading, Ref, ResetType, Stated, Unit,
     },
 };
 

@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     config::{self, BootPolicy, Patience},
-    model::{ActKind, Actor, Aspect, AspectKind, BootMode, BootTarget, MediaSlot, NodeId, Origin, PowerState, Reading, Ref, Stated},
+    model::{
+        ActKind, Actor, Aspect, AspectKind, BootMode, BootTarget, MediaSlot, NodeId, Origin, PowerState, Reading, Ref,
+        Stated,
+    },
 };
 
 /// An "off" lives one poll interval past its read, and as long as a poll may take on top.
@@ -275,8 +278,10 @@ impl Inner {
 
     fn media(&self, node: &config::Node) -> Arc<Vec<MediaSlot>> {
         let host = node.host.as_ref();
-        host.and_then(|host| self.workers.get(&host.endpoint)?.state.unit(&host.unit, |u| Some(Arc::clone(&u.media.as_ref()?.value))))
-            .unwrap_or_default()
+        host.and_then(|host| {
+            self.workers.get(&host.endpoint)?.state.unit(&host.unit, |u| Some(Arc::clone(&u.media.as_ref()?.value)))
+        })
+        .unwrap_or_default()
     }
 
     fn readings(&self, node: &config::Node) -> Vec<(Ref, Stated<Arc<Vec<Reading>>>)> {

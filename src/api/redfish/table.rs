@@ -3,8 +3,8 @@
 use super::{
     descriptor::Resource,
     resources::{
-        accounts, certificates, chassis, ethernet, event_service, json_schemas, logs, managers, media,
-        metadata, network_protocol, openapi, power, privilege_map, processors, registries, reset, roles, root, sensors, sessions,
+        accounts, certificates, chassis, ethernet, event_service, json_schemas, logs, managers, media, metadata,
+        network_protocol, openapi, power, privilege_map, processors, registries, reset, roles, root, sensors, sessions,
         sse, subscriptions, systems, tasks, thermal,
     },
 };

@@ -138,10 +138,7 @@ async fn look(session: &mut Session, root: &Value, path: Path, body: &Value, kno
     }
     let (log, media) = match known.filter(|known| known.system.same(&path)) {
         Some(known) => (known.log.clone(), known.media.clone()),
-        None => (
-            find_log(session, body, managers.first()).await?,
-            media::find(session, body, managers.first()).await?,
-        ),
+        None => (find_log(session, body, managers.first()).await?, media::find(session, body, managers.first()).await?),
     };
     let expand = root.get("ProtocolFeaturesSupported").and_then(|f| f.get("ExpandQuery"));
     Ok(Site {

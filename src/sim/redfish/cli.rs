@@ -110,7 +110,8 @@ fn obey(bmcs: &[Bmc], line: &str) -> Result<Value, String> {
     match words.as_slice() {
         ["stats"] => {
             let stats = meant.iter().map(|bmc| {
-                let slots: serde_json::Map<_, _> = bmc.slots().into_iter().map(|(id, image)| (id, json!(image))).collect();
+                let slots: serde_json::Map<_, _> =
+                    bmc.slots().into_iter().map(|(id, image)| (id, json!(image))).collect();
                 json!({ "stats": bmc.stats(), "slots": slots })
             });
             return Ok(json!(stats.collect::<Vec<_>>()));

@@ -46,7 +46,11 @@ fn what_makes_no_sense_changes_nothing() {
     for (method, path, body) in [
         ("POST", "/redfish/v1/Systems/1/Actions/ComputerSystem.Reset", json!({"ResetType": "Explode"})),
         ("POST", "/redfish/v1/Systems/1/Actions/ComputerSystem.Reset", Value::Null),
-        ("PATCH", "/redfish/v1/Systems/1", json!({"IndicatorLED": "Lit", "Boot": {"BootSourceOverrideTarget": "Tape"}})),
+        (
+            "PATCH",
+            "/redfish/v1/Systems/1",
+            json!({"IndicatorLED": "Lit", "Boot": {"BootSourceOverrideTarget": "Tape"}}),
+        ),
         ("POST", "/redfish/v1/Systems/1/VirtualMedia/Cd/Actions/VirtualMedia.InsertMedia", json!({"Image": 5})),
         ("GET", "/redfish/v1/Systems/1/VirtualMedia/Tape", Value::Null),
         ("DELETE", "/redfish/v1/Systems/1", Value::Null),
@@ -90,7 +94,9 @@ async fn the_driver_finds_all_that_it_has() {
     );
     let mut driver = (find("redfish").unwrap().parse)(&toml::from_str(&text).unwrap()).unwrap().connect();
     let caps = driver.open().await.unwrap().pop().unwrap().1;
-    for kind in [ActKind::On, ActKind::Nmi, ActKind::Boot, ActKind::Indicator, ActKind::InsertMedia, ActKind::EjectMedia] {
+    for kind in
+        [ActKind::On, ActKind::Nmi, ActKind::Boot, ActKind::Indicator, ActKind::InsertMedia, ActKind::EjectMedia]
+    {
         assert!(caps.acts.has(kind), "{kind:?}");
     }
     assert!(caps.aspects.has(AspectKind::Media) && caps.aspects.has(AspectKind::Sensors));

@@ -190,7 +190,8 @@ mod tests {
 
     #[test]
     fn nothing_is_believed_that_makes_no_sense() {
-        let body = json!({"Name": 5, "MediaTypes": "CD", "Image": ["x"], "Inserted": "yes", "Actions": [], "UserName": {}});
+        let body =
+            json!({"Name": 5, "MediaTypes": "CD", "Image": ["x"], "Inserted": "yes", "Actions": [], "UserName": {}});
         let found = slot(&path(), &body, None);
         let plain = MediaSlot { id: found.id.clone(), name: "5".to_owned(), ..MediaSlot::default() };
         assert_eq!(found, plain);
@@ -218,7 +219,10 @@ mod tests {
         assert_eq!(without_user("host:/share/a.iso"), "host:/share/a.iso");
         let body = json!({"Image": "http://u:p@h/x.iso", "ImageName": "http://u:p@h/x.iso"});
         let found = slot(&path(), &body, None);
-        assert_eq!((found.image.as_deref(), found.image_name.as_deref()), (Some("http://h/x.iso"), Some("http://h/x.iso")));
+        assert_eq!(
+            (found.image.as_deref(), found.image_name.as_deref()),
+            (Some("http://h/x.iso"), Some("http://h/x.iso"))
+        );
     }
 
     #[test]

@@ -38,7 +38,10 @@ async fn an_image_is_inserted_shown_and_ejected() {
     assert_eq!((&shown.body["Inserted"], &shown.body["Image"]), (&json!(true), &json!(IMAGE)));
     assert!(!shown.body.to_string().contains("geheim"));
     let told = rig.rack.bmcs[0].state().inserted[0].clone();
-    assert_eq!((told.user.as_deref(), told.password, told.write_protected), (Some("u"), Some(Secret::new("geheim")), true));
+    assert_eq!(
+        (told.user.as_deref(), told.password, told.write_protected),
+        (Some("u"), Some(Secret::new("geheim")), true)
+    );
     // The same again is done already; another has to wait.
     let acts = rig.rack.bmcs[0].state().acts;
     assert_eq!(act(&rig, "InsertMedia", json!({ "Image": IMAGE })).await.status, 204);

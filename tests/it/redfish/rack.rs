@@ -13,8 +13,8 @@ use rackfish::{
     drivers::{Driver, Pace, Setup},
     model::{
         Act, ActKind, ActSet, Aspect, AspectKind, AspectSet, BootCaps, BootSet, BootTarget, Caps, ChassisId, Cursor,
-        Done, EndpointId, Fact, Fault, Inventory, Led, LogEntry, Measure, MediaInsert, MediaSlot, MediaType, NodeId, Page,
-        PowerAct, PowerState, Proof, Reading, ReadingState, Ref, Thresholds, Unit,
+        Done, EndpointId, Fact, Fault, Inventory, Led, LogEntry, Measure, MediaInsert, MediaSlot, MediaType, NodeId,
+        Page, PowerAct, PowerState, Proof, Reading, ReadingState, Ref, Thresholds, Unit,
     },
 };
 

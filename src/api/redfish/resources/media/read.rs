@@ -61,7 +61,8 @@ pub fn patch(mut fields: Fields, slot: &MediaSlot, current: &Value) -> Result<Pa
     let Some(Some(image)) = image else {
         let more = ["WriteProtected", "UserName", "Password", "TransferMethod", "TransferProtocolType"];
         let alone = inserted == Some(true) && !more.iter().any(|key| fields.has(key));
-        if !(alone && slot.is_full()) && fields.is_good() && (inserted.is_some() || more.iter().any(|k| fields.has(k))) {
+        if !(alone && slot.is_full()) && fields.is_good() && (inserted.is_some() || more.iter().any(|k| fields.has(k)))
+        {
             fields.missing("Image");
         }
         more.iter().for_each(|key| drop(fields.take(key)));
@@ -83,7 +84,11 @@ fn taken(fields: &mut Fields, slot: &MediaSlot, image: String) -> MediaInsert {
     let protocol = fields.one_of("TransferProtocolType", offered, TransferProtocol::as_str);
     for (key, text) in [("UserName", user.as_deref()), ("Password", password.as_ref().map(Secret::expose))] {
         if text.is_some_and(|text| text.len() > MAX_LOGIN || text.chars().any(char::is_control)) {
-            fields.ill_formed(key, "given", &format!("It has at most {MAX_LOGIN} characters, none to control a terminal."));
+            fields.ill_formed(
+                key,
+                "given",
+                &format!("It has at most {MAX_LOGIN} characters, none to control a terminal."),
+            );
         }
     }
     // An image that is missing, or no text, has been noted already.
@@ -169,9 +174,24 @@ mod tests {
     fn images_that_nobody_could_fetch_are_refused() {
         let long = format!("http://h/{}", "x".repeat(MAX_IMAGE));
         for image in [
-            "", "a.iso", "/etc/passwd", "file:///etc/passwd", "file://h/etc/passwd", "javascript://h/a", "http:///a.iso",
-            "http://", "http://h", "http://h/", "http://h:99999/a.iso", "http://h/a b.iso", "http://h/\u{e4}.iso",
-            "http://h/a\nHost: b", "\\\\server\\share\\a.iso", "//server/share/a.iso", "data://text/plain,a", &long,
+            "",
+            "a.iso",
+            "/etc/passwd",
+            "file:///etc/passwd",
+            "file://h/etc/passwd",
+            "javascript://h/a",
+            "http:///a.iso",
+            "http://",
+            "http://h",
+            "http://h/",
+            "http://h:99999/a.iso",
+            "http://h/a b.iso",
+            "http://h/\u{e4}.iso",
+            "http://h/a\nHost: b",
+            "\\\\server\\share\\a.iso",
+            "//server/share/a.iso",
+            "data://text/plain,a",
+            &long,
         ] {
             let error = ask(&json!({ "Image": image })).err().unwrap_or_else(|| Error::not_found(image));
             assert_eq!((error.status, keys(&error)), (400, vec!["ActionParameterValueFormatError"]), "{image:?}");
@@ -231,7 +251,10 @@ mod tests {
         assert_eq!(change(&json!({"Inserted": true}), &empty()), Err(vec!["PropertyMissing"]));
         assert_eq!(change(&json!({"UserName": "u"}), &full()), Err(vec!["PropertyMissing"]));
         assert_eq!(change(&json!({"Image": null, "Inserted": true}), &full()), Err(vec!["PropertyValueConflict"]));
-        assert_eq!(change(&json!({"Image": "http://h/a", "Inserted": false}), &full()), Err(vec!["PropertyValueConflict"]));
+        assert_eq!(
+            change(&json!({"Image": "http://h/a", "Inserted": false}), &full()),
+            Err(vec!["PropertyValueConflict"])
+        );
         assert_eq!(change(&json!({"Image": "nowhere"}), &empty()), Err(vec!["PropertyValueFormatError"]));
         assert_eq!(change(&json!({"MediaTypes": ["CD"]}), &full()), Err(vec!["PropertyNotWritable"]));
         assert_eq!(change(&json!({"Colour": "red"}), &full()), Err(vec!["PropertyUnknown"]));
