@@ -129,7 +129,9 @@ fn obey(bmcs: &[Bmc], line: &str) -> Result<Value, String> {
                 "lose-answers" => faults.lose_answers = times,
                 other => return Err(format!("there is no fault {other}")),
             }
-            meant.iter().for_each(|bmc| bmc.faults(|now| *now = faults.clone()));
+            for bmc in meant {
+                bmc.faults(|now| *now = faults.clone());
+            }
         }
         _ => return Err(format!("not understood: {line:?}")),
     }

@@ -85,7 +85,7 @@ impl Rack {
     ///
     /// Fails when an address is taken or is not on the loopback device, or when no certificate can be made.
     pub fn start(bmcs: Vec<(SocketAddr, BmcConfig)>) -> io::Result<Self> {
-        let mut served = Vec::with_capacity(bmcs.len());
+        let mut ready = Vec::with_capacity(bmcs.len());
         let mut listeners = Vec::with_capacity(bmcs.len());
         for (address, config) in bmcs {
             if !address.ip().is_loopback() {
@@ -93,11 +93,11 @@ impl Rack {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
             }
             let listener = TcpListener::bind(address)?;
-            served.push((listener.local_addr()?, Bmc::new(config)));
+            ready.push((listener.local_addr()?, Bmc::new(config)));
             listeners.push(listener);
         }
         let certificate = certificate::made()?;
-        let members: Members = Arc::new(served.iter().cloned().collect());
+        let members: Members = Arc::new(ready.iter().cloned().collect());
         let app = move || {
             let members = web::Data::from(Arc::clone(&members));
             let limit = web::PayloadConfig::new(MAX_BODY);
@@ -107,7 +107,7 @@ impl Rack {
         for listener in listeners {
             server = server.listen_openssl(listener, certificate.acceptor()?)?;
         }
-        let server = (!served.is_empty()).then(|| {
+        let server = (!ready.is_empty()).then(|| {
             let running = server.run();
             let handle = running.handle();
             tokio::spawn(async move {
@@ -117,7 +117,7 @@ impl Rack {
             });
             handle
         });
-        Ok(Self { bmcs: served, fingerprint: certificate.fingerprint()?, server })
+        Ok(Self { bmcs: ready, fingerprint: certificate.fingerprint()?, server })
     }
 }
 

@@ -100,8 +100,8 @@ async fn a_held_node_keeps_what_is_in_it() {
     let on = Target::Node(NodeId::new("ipmi-1").unwrap(), Layer::Effective);
     let hold = Op::Hold { reason: "disk".to_owned(), until: None };
     rig.fleet.run(&Actor::internal("test"), on.clone(), hold, Fresh::Cached).await.unwrap();
-    let held = act(&rig, "InsertMedia", json!({ "Image": IMAGE })).await;
-    assert_eq!((held.status.as_u16(), held.key()), (409, "Held"));
+    let refused = act(&rig, "InsertMedia", json!({ "Image": IMAGE })).await;
+    assert_eq!((refused.status.as_u16(), refused.key()), (409, "Held"));
     rig.fleet.run(&Actor::internal("test"), on, Op::Release, Fresh::Cached).await.unwrap();
     assert_eq!(act(&rig, "InsertMedia", json!({ "Image": IMAGE })).await.status, 204);
 }

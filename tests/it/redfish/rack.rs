@@ -173,14 +173,13 @@ impl Device {
         }
         let relay = state.relays.get_mut(unit).ok_or_else(|| Fault::NoSuchUnit(unit.to_string()))?;
         match act {
-            Act::Power(_) if stuck => {}
+            Act::Power(_) | Act::InsertMedia(_) | Act::EjectMedia(_) if stuck => {}
             Act::Power(PowerAct::On | PowerAct::Cycle { .. }) => *relay = true,
             Act::Power(PowerAct::Off | PowerAct::Soft) => *relay = false,
             Act::Power(PowerAct::Reset | PowerAct::Nmi) => {}
             Act::Boot(set) => state.boot = Some(*set),
             Act::Indicator(led) => state.light = *led != Led::Off,
             Act::ClearLog => state.log.clear(),
-            Act::InsertMedia(_) | Act::EjectMedia(_) if stuck => {}
             Act::InsertMedia(wanted) => {
                 let image = Some(wanted.image.clone());
                 state.slots[0] = MediaSlot { image, inserted: Some(true), ..state.slots[0].clone() };

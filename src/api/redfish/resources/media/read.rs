@@ -65,7 +65,9 @@ pub fn patch(mut fields: Fields, slot: &MediaSlot, current: &Value) -> Result<Pa
         {
             fields.missing("Image");
         }
-        more.iter().for_each(|key| drop(fields.take(key)));
+        for key in more {
+            fields.take(key);
+        }
         fields.finish(Some(current))?;
         return Ok(Patch::Nothing);
     };

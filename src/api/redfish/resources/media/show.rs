@@ -3,7 +3,7 @@
 use super::{EJECT_ACTION, INSERT_ACTION, SLOT, collection_uri};
 use crate::{
     api::redfish::doc::Doc,
-    model::{MediaSlot, TransferProtocol},
+    model::{ConnectedVia, MediaSlot, TransferMethod, TransferProtocol},
 };
 
 /// Writes a slot of a node.
@@ -18,9 +18,9 @@ pub fn render(node: &str, slot: &MediaSlot) -> Doc {
         // Ironic ejects what says that it is inserted, and nothing else.
         .set("Inserted", slot.is_full())
         .opt("WriteProtected", slot.write_protected)
-        .opt("ConnectedVia", slot.connected.map(|via| via.as_str()))
-        .opt("TransferMethod", slot.method.map(|method| method.as_str()))
-        .opt("TransferProtocolType", slot.protocol.map(|protocol| protocol.as_str()))
+        .opt("ConnectedVia", slot.connected.map(ConnectedVia::as_str))
+        .opt("TransferMethod", slot.method.map(TransferMethod::as_str))
+        .opt("TransferProtocolType", slot.protocol.map(TransferProtocol::as_str))
         .opt("UserName", slot.user.as_deref());
     if slot.takes || slot.ejects {
         doc.obj("Actions", |o| {
