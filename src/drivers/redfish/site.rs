@@ -136,9 +136,15 @@ async fn look(session: &mut Session, root: &Value, path: Path, body: &Value, kno
     {
         light = Light::of(&enclosure).map(|light| (first.clone(), light));
     }
-    let (log, media) = match known.filter(|known| known.system.same(&path)) {
-        Some(known) => (known.log.clone(), known.media.clone()),
-        None => (find_log(session, body, managers.first()).await?, media::find(session, body, managers.first()).await?),
+    let known = known.filter(|known| known.system.same(&path));
+    let log = match known {
+        Some(known) => known.log.clone(),
+        None => find_log(session, body, managers.first()).await?,
+    };
+    // A BMC that has just started may have its slots last: that there are none is not for good.
+    let media = match known.and_then(|known| known.media.clone()) {
+        Some(known) => Some(known),
+        None => media::find(session, body, managers.first()).await?,
     };
     let expand = root.get("ProtocolFeaturesSupported").and_then(|f| f.get("ExpandQuery"));
     Ok(Site {
