@@ -44,6 +44,10 @@ pub enum Kind {
     Hold,
     /// `fleet`: tasks that clients may ask for.
     Task,
+    /// `fleet`: resets of many nodes that are under way.
+    Sweep,
+    /// `fleet`: sets of nodes that people have made.
+    Aggregate,
     /// `api`: event subscriptions.
     Subscription,
     /// `fleet`: asset tags, indicator intents and other small things people set.
@@ -58,13 +62,15 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Account,
         Self::Session,
         Self::Override,
         Self::Operation,
         Self::Hold,
         Self::Task,
+        Self::Sweep,
+        Self::Aggregate,
         Self::Subscription,
         Self::Setting,
         Self::LastState,
@@ -86,6 +92,8 @@ impl Kind {
             Self::Operation => "operation",
             Self::Hold => "hold",
             Self::Task => "task",
+            Self::Sweep => "sweep",
+            Self::Aggregate => "aggregate",
             Self::Subscription => "subscription",
             Self::Setting => "setting",
             Self::LastState => "last-state",
