@@ -236,7 +236,8 @@ class Walk:
                 """Readings that differ by more than they may while both sides poll."""
                 there = {b["Name"]: b.get("Reading") for b in map(self.peer.read, self.peer.members(f"{path}/Sensors"))}
                 here = self.readings("own")
-                expect(len([v for v in there.values() if v is not None]) >= 5, f"the BMC tells {there}")
+                if len([v for v in there.values() if v is not None]) < 5:
+                    return [f"the BMC has not read its sensors since the host is on: {there}"]
                 near = lambda a, b: a == b or (a is not None and b is not None and abs(a - b) <= 0.1 * max(abs(b), 20))
                 return [f"{name}: {here.get(name)}, {value} there" for name, value in there.items()
                         if name not in here or not near(here[name], value)]
