@@ -2,5 +2,6 @@
 //! takes the bytes apart (`redfish`: JSON), what the answers mean.
 
 pub mod ipmi;
+pub mod jose;
 pub mod redfish;
 pub mod snmp;
