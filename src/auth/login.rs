@@ -13,6 +13,7 @@ use super::{
     AuthError, NewSession, Principal,
     accounts::{Account, Accounts, MAX_PASSWORD},
     cache::Cache,
+    oauth::OAuth,
     password::Hasher,
     session::{Session, SessionDoc, Sessions},
     throttle::Throttle,
@@ -37,13 +38,17 @@ pub(super) struct Inner {
     pub sessions: Sessions,
     pub hasher: Hasher,
     pub verified: Cache,
+    pub oauth: OAuth,
     throttle: Throttle,
+    /// Of refused tokens, apart from wrong passwords: a client whose token has expired must not slow down others.
+    refused: Throttle,
 }
 
 impl Inner {
     pub async fn open(store: Arc<dyn Store>, config: AuthConfig, hasher: Hasher) -> Result<Self, StoreError> {
         let (accounts, sessions) = read(&*store).await?;
         hasher.decoy().await?;
+        let oauth = OAuth::new(&config.oauth);
         Ok(Self {
             store,
             config: ArcSwap::from_pointee(config),
@@ -51,7 +56,9 @@ impl Inner {
             sessions,
             hasher,
             verified: Cache::new(),
+            oauth,
             throttle: Throttle::new(),
+            refused: Throttle::new(),
         })
     }
 
@@ -133,6 +140,18 @@ impl Inner {
             Some(account) if account.enabled => Ok(account.principal(Some(Arc::clone(&session.id)))),
             _ => Err(AuthError::BadToken),
         }
+    }
+
+    /// Whose token it is. Nobody is made to wait for a wrong one: there is nothing to guess.
+    pub async fn bearer(&self, token: &str, peer: Option<IpAddr>) -> Result<Principal, AuthError> {
+        self.oauth.bearer(token).await.map_err(|refusal| {
+            if self.refused.failed(peer, self.config.load().failures_per_minute) {
+                tracing::debug!(target: "audit", address = ?peer, "token refused again: {refusal}");
+            } else {
+                tracing::warn!(target: "audit", address = ?peer, "token refused: {refusal}");
+            }
+            AuthError::Bearer(refusal)
+        })
     }
 
     pub async fn logout(&self, id: &str) -> Result<bool, AuthError> {

@@ -3,7 +3,7 @@
 //! The public face of this room; the bodies live below: `accounts` (what there is, and changes with compare-and-set),
 //! `login` (is this password right?), `password` (argon2id off the async threads), `cache` (passwords that were checked
 //! a moment ago), `throttle` (guessers are slowed down, never those who know), `session` (tokens), `first` (the first
-//! account).
+//! account), [`oauth`] (tokens that others have signed).
 //!
 //! An account may log in any number of times and is never locked: a client that polls with a session cache of its own
 //! must not be shut out by others, nor by its own forgotten sessions.
@@ -12,6 +12,7 @@ mod accounts;
 mod cache;
 mod first;
 mod login;
+pub mod oauth;
 mod password;
 mod session;
 #[cfg(test)]
@@ -53,6 +54,9 @@ pub enum AuthError {
     /// No such session, or it has expired.
     #[error("the session does not exist or has expired")]
     BadToken,
+    /// A token that is not accepted, or that gives no role here.
+    #[error("{0}")]
+    Bearer(#[from] oauth::refusal::Refusal),
     /// Too many wrong passwords from that address lately; right ones still get through.
     #[error("too many failed logins from {0}; wait a moment")]
     Throttled(IpAddr),
@@ -174,6 +178,7 @@ impl Auth {
     /// New settings, without dropping sessions.
     #[allow(clippy::needless_pass_by_value)] // part of the room's contract
     pub fn reconfigure(&self, config: AuthConfig) {
+        self.inner.oauth.reconfigure(&config.oauth);
         self.inner.config.store(Arc::new(config));
     }
 
@@ -190,6 +195,22 @@ impl Auth {
     /// Whose token it is; touches the session.
     pub fn token(&self, token: &str) -> Result<Principal, AuthError> {
         self.inner.token(token)
+    }
+
+    /// Whose token it is that somebody else has signed (`Authorization: Bearer`). May wait some seconds for keys that are
+    /// fetched.
+    pub async fn bearer(&self, token: &str, peer: Option<IpAddr>) -> Result<Principal, AuthError> {
+        self.inner.bearer(token, peer).await
+    }
+
+    /// Whether such tokens are accepted at all.
+    pub fn takes_bearers(&self) -> bool {
+        self.inner.oauth.is_on()
+    }
+
+    /// Those whose tokens are accepted, and their keys.
+    pub fn issuers(&self) -> Vec<oauth::IssuerInfo> {
+        self.inner.oauth.list()
     }
 
     /// The account of a verified client certificate's common name.

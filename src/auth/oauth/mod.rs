@@ -1,0 +1,166 @@
+//! Tokens that somebody else has signed, in place of a password: OAuth 2.0 bearer tokens (RFC 6750) that are JSON Web
+//! Tokens (RFC 7519, RFC 9068), checked with the keys of issuers that the configuration names.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `source`, `fetch` | an issuer's keys: a file, or an address that is asked again and again |
+//! | `keys` | keys as OpenSSL has them, and the check of a signature |
+//! | `claims` | what a token says, and which role and nodes that is worth |
+//! | `seen` | tokens that were checked a moment ago |
+//! | [`refusal`] | why not |
+//! | [`explain`] | all of it, in words, for whoever configures it |
+//!
+//! The bearer of a token is nobody's account: its name begins with the issuer's and a colon, which no account's name
+//! has. Nothing is kept of it, and nothing of a token is ever written anywhere.
+
+mod claims;
+pub mod explain;
+mod fetch;
+mod keys;
+pub mod refusal;
+mod seen;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use arc_swap::ArcSwap;
+use sha2::{Digest as _, Sha256};
+
+use self::{
+    claims::Grant,
+    keys::{Found, Mark},
+    refusal::Refusal,
+    seen::{Accepted, Seen},
+    source::Issuer,
+};
+use super::Principal;
+use crate::{
+    config::OAuthIssuer,
+    wire::jose::{Jws, JwsError, json, jws::MAX_TOKEN},
+};
+
+pub use source::IssuerInfo;
+
+/// Characters of a key's name that an error repeats.
+const SHOWN: usize = 64;
+
+/// The issuers, and what is remembered of their tokens.
+pub(super) struct OAuth {
+    issuers: ArcSwap<Vec<Arc<Issuer>>>,
+    seen: Seen,
+}
+
+/// A token whose signature is right, and what it is worth.
+struct Checked {
+    grant: Grant,
+    issuer: Arc<Issuer>,
+    key: Mark,
+}
+
+impl OAuth {
+    /// Has to be called on a runtime when keys are fetched.
+    pub fn new(settings: &[Arc<OAuthIssuer>]) -> Self {
+        Self { issuers: ArcSwap::from_pointee(settings.iter().map(Issuer::start).collect()), seen: Seen::default() }
+    }
+
+    /// Other settings. An issuer that is configured as before keeps its keys; tokens of all others are judged anew.
+    pub fn reconfigure(&self, settings: &[Arc<OAuthIssuer>]) {
+        let old = self.issuers.load_full();
+        let kept = |new: &Arc<OAuthIssuer>| old.iter().find(|issuer| *issuer.settings == **new).cloned();
+        let new: Vec<_> = settings.iter().map(|new| kept(new).unwrap_or_else(|| Issuer::start(new))).collect();
+        self.seen.only(&new);
+        self.issuers.store(Arc::new(new));
+    }
+
+    /// Whether there is an issuer at all.
+    pub fn is_on(&self) -> bool {
+        !self.issuers.load().is_empty()
+    }
+
+    pub fn list(&self) -> Vec<IssuerInfo> {
+        self.issuers.load().iter().map(|issuer| issuer.info()).collect()
+    }
+
+    /// Whose token it is.
+    pub async fn bearer(&self, token: &str) -> Result<Principal, Refusal> {
+        let issuers = self.issuers.load_full();
+        if issuers.is_empty() {
+            return Err(Refusal::Off);
+        }
+        if token.len() > MAX_TOKEN {
+            return Err(JwsError::TooLong(token.len()).into());
+        }
+        let hash: [u8; 32] = Sha256::digest(token).into();
+        let now = now();
+        if let Some(principal) = self.seen.look(&hash, now, &issuers) {
+            return Ok(principal);
+        }
+        let Checked { grant, issuer, key } = check(&issuers, token, now).await?;
+        let principal = Principal {
+            name: Arc::from(grant.name),
+            role: grant.role,
+            scope: Arc::new(grant.scope),
+            must_change_password: false,
+            session: None,
+        };
+        tracing::debug!(target: "audit", principal = &*principal.name, role = %principal.role, "token accepted");
+        self.seen.keep(hash, Accepted { principal: principal.clone(), issuer, key, until: grant.until }, now);
+        Ok(principal)
+    }
+}
+
+/// Checks a token from its first byte to its last claim.
+async fn check(issuers: &[Arc<Issuer>], token: &str, now: i64) -> Result<Checked, Refusal> {
+    let jws = Jws::parse(token)?;
+    if !claims::of_access(jws.typ.as_deref()) {
+        return Err(Refusal::Type(jws.typ.unwrap_or_default().chars().take(SHOWN).collect()));
+    }
+    let payload = json::object(&jws.payload).map_err(Refusal::Payload)?;
+    let iss = claims::issuer(&payload)?;
+    let issuer = issuers.iter().find(|issuer| issuer.settings.issuer == iss);
+    let issuer = issuer.ok_or_else(|| Refusal::Issuer(iss.chars().take(SHOWN * 2).collect()))?;
+    let settings = &issuer.settings;
+    if !settings.algorithms.contains(&jws.alg) {
+        let accepted: Vec<&str> = settings.algorithms.iter().map(|alg| alg.as_str()).collect();
+        return Err(Refusal::Algorithm(jws.alg, settings.name.clone(), accepted.join(", ")));
+    }
+    let key = match signed(issuer, &jws) {
+        Err(Refusal::UnknownKey { .. } | Refusal::WhichKey(..) | Refusal::NoKeys(..)) if issuer.again().await => {
+            signed(issuer, &jws)?
+        }
+        other => other?,
+    };
+    let grant = claims::judge(&payload, settings, now)?;
+    Ok(Checked { grant, issuer: Arc::clone(issuer), key })
+}
+
+/// The key that has signed it.
+fn signed(issuer: &Issuer, jws: &Jws<'_>) -> Result<Mark, Refusal> {
+    let name = || issuer.settings.name.clone();
+    issuer.ready().map_err(|why| Refusal::NoKeys(name(), why))?;
+    let keys = issuer.keys();
+    match keys.find(jws.kid.as_deref(), jws.alg) {
+        Found::These(some) => {
+            let signer = some.into_iter().find(|key| key.signed(jws.alg, jws.signed, &jws.signature));
+            signer.map(|key| key.mark).ok_or(Refusal::Signature)
+        }
+        Found::NoSuchKid => Err(Refusal::UnknownKey {
+            issuer: name(),
+            kid: jws.kid.iter().flat_map(|kid| kid.chars()).take(SHOWN).collect(),
+            alg: jws.alg,
+            has: if keys.len() == 0 { "none".to_owned() } else { keys.names().join(", ") },
+        }),
+        Found::Ambiguous(fit) => Err(Refusal::WhichKey(name(), fit)),
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
