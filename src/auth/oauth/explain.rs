@@ -65,7 +65,7 @@ pub async fn token(settings: &AuthConfig, token: &str) -> Explanation {
         let about = oauth.list().into_iter().map(|info| {
             let keys = info.set.pointer("/keys").and_then(Value::as_array).cloned().unwrap_or_default();
             let kids: Vec<Value> = keys.iter().map(|key| key.get("kid").cloned().unwrap_or_default()).collect();
-            json!({ "issuer": info.name.name, "iss": info.name.issuer, "keys": kids, "fault": info.fault })
+            json!({ "issuer": info.settings.name, "iss": info.settings.issuer, "keys": kids, "fault": info.fault })
         });
         facts.insert("issuers".to_owned(), about.collect());
     }

@@ -54,8 +54,8 @@ struct State {
 /// An issuer as metrics and people see it.
 #[derive(Debug, Clone)]
 pub struct IssuerInfo {
-    /// Its name in the configuration.
-    pub name: Arc<OAuthIssuer>,
+    /// What the configuration says.
+    pub settings: Arc<OAuthIssuer>,
     /// Keys in force.
     pub keys: usize,
     /// How long ago they were read or fetched; `None`: never.
@@ -113,7 +113,7 @@ impl Issuer {
     pub fn info(&self) -> IssuerInfo {
         let (state, keys) = (self.state(), self.keys());
         IssuerInfo {
-            name: Arc::clone(&self.settings),
+            settings: Arc::clone(&self.settings),
             keys: keys.len(),
             age: state.good.map(|at| at.elapsed()),
             failures: self.failures.load(Ordering::Relaxed),
