@@ -129,21 +129,28 @@ pub(super) fn read(auth: &Section<'_>, sources: &Sources, p: &mut Problems) -> V
         found.push(Arc::new(issuer));
     }
     if found.len() > MAX_ISSUERS {
-        p.add(table.at, table.path.as_ref(), format!("has {} issuers", found.len()), format!("{MAX_ISSUERS} are allowed"));
+        p.add(
+            table.at,
+            table.path.as_ref(),
+            format!("has {} issuers", found.len()),
+            format!("{MAX_ISSUERS} are allowed"),
+        );
     }
     found
 }
 
 fn issuer(name: &str, s: &Section<'_>, sources: &Sources, p: &mut Problems) -> Option<OAuthIssuer> {
     s.only(p, keys::OAUTH);
-    for (key, example) in [
+    let examples = [
         ("issuer", "issuer = \"https://sso.example/realms/lab\""),
         ("audience", "audience = \"rackfish\""),
         ("roles", "roles = [{ value = \"rackfish.ops\", role = \"Operator\" }]"),
-    ] {
-        if s.entry(key).is_none() {
-            p.add(s.at, s.path.as_ref(), format!("has no `{key}`"), format!("add {example}"));
-        }
+    ];
+    let missing: Vec<_> = examples.into_iter().filter(|(key, _)| s.entry(key).is_none()).collect();
+    if !missing.is_empty() {
+        let (keys, examples): (Vec<_>, Vec<_>) = missing.into_iter().unzip();
+        let message = format!("has no {}", keys.join(" and no "));
+        p.add(s.at, s.path.as_ref(), message, format!("for example {}", examples.join(", ")));
     }
     let issuer = s.label(p, "issuer");
     let audience = s.texts(p, sources, "audience").map(|list| {
@@ -212,7 +219,8 @@ fn read_keys(s: &Section<'_>, sources: &Sources, p: &mut Problems) -> Option<OAu
             None
         }
         (None, None) => {
-            let way_out = "add jwks_url = \"https://...\" (the `jwks_uri` of the issuer's metadata) or jwks_file = \"...\"";
+            let way_out =
+                "add jwks_url = \"https://...\" (the `jwks_uri` of the issuer's metadata) or jwks_file = \"...\"";
             p.add(s.at, s.path.as_ref(), "says nothing of its keys", way_out);
             None
         }

@@ -125,10 +125,7 @@ fn name<'c>(claims: &'c Object, by: &OAuthIssuer) -> Result<&'c str, Refusal> {
     let name = value.and_then(Value::as_str).ok_or_else(|| Refusal::Claim(claim.to_owned()))?;
     // It goes into log lines, tasks and events. Whoever chose it may have had other things in mind.
     let plain = |c: char| c.is_alphanumeric() || c.is_ascii_graphic() && !matches!(c, '"' | '\\') || c == ' ';
-    let sound = !name.is_empty()
-        && name.trim() == name
-        && name.chars().count() <= MAX_NAME
-        && name.chars().all(plain);
+    let sound = !name.is_empty() && name.trim() == name && name.chars().count() <= MAX_NAME && name.chars().all(plain);
     if sound { Ok(name) } else { Err(Refusal::Name(claim.to_owned())) }
 }
 

@@ -27,11 +27,7 @@ pub struct Explanation {
 pub async fn token(settings: &AuthConfig, token: &str) -> Explanation {
     let oauth = OAuth::new(&settings.oauth);
     let issuers = oauth.issuers.load_full();
-    let verdict = if issuers.is_empty() {
-        Err(super::Refusal::Off)
-    } else {
-        check(&issuers, token, now()).await
-    };
+    let verdict = if issuers.is_empty() { Err(super::Refusal::Off) } else { check(&issuers, token, now()).await };
     let accepted = verdict.is_ok();
     let mut facts = match verdict {
         Ok(Checked { grant, issuer, .. }) => {
@@ -51,7 +47,8 @@ pub async fn token(settings: &AuthConfig, token: &str) -> Explanation {
             let header = json!({ "alg": jws.alg.as_str(), "kid": jws.kid, "typ": jws.typ });
             facts.insert("header".to_owned(), header);
             if let Ok(claims) = json::object(&jws.payload) {
-                let roles = settings.oauth.iter().map(|issuer| issuer.roles_claim.split('.').next().unwrap_or_default());
+                let roles =
+                    settings.oauth.iter().map(|issuer| issuer.roles_claim.split('.').next().unwrap_or_default());
                 let shown: Vec<&str> = SHOWN.into_iter().chain(roles).collect();
                 let short = |value: &Value| match value.to_string() {
                     long if long.chars().count() > LONGEST => Value::from("(too long to show)"),

@@ -47,7 +47,8 @@ impl Fetcher {
     }
 
     pub async fn fetch(&mut self) -> Result<Fetched, String> {
-        let request = self.client.get(self.url.clone()).header(header::ACCEPT, "application/jwk-set+json, application/json");
+        let request =
+            self.client.get(self.url.clone()).header(header::ACCEPT, "application/jwk-set+json, application/json");
         let mut answer = request.send().await.map_err(|error| chain(&error.without_url()))?;
         if answer.status() != reqwest::StatusCode::OK {
             return Err(format!("the answer is {}", answer.status()));

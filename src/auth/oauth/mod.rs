@@ -65,14 +65,24 @@ struct Checked {
 impl OAuth {
     /// Has to be called on a runtime when keys are fetched.
     pub fn new(settings: &[Arc<OAuthIssuer>]) -> Self {
-        Self { issuers: ArcSwap::from_pointee(settings.iter().map(Issuer::start).collect()), seen: Seen::default() }
+        Self {
+            issuers: ArcSwap::from_pointee(settings.iter().map(|one| Issuer::start(one, None)).collect()),
+            seen: Seen::default(),
+        }
     }
 
     /// Other settings. An issuer that is configured as before keeps its keys; tokens of all others are judged anew.
     pub fn reconfigure(&self, settings: &[Arc<OAuthIssuer>]) {
         let old = self.issuers.load_full();
-        let kept = |new: &Arc<OAuthIssuer>| old.iter().find(|issuer| *issuer.settings == **new).cloned();
-        let new: Vec<_> = settings.iter().map(|new| kept(new).unwrap_or_else(|| Issuer::start(new))).collect();
+        let find = |which: &dyn Fn(&OAuthIssuer) -> bool| old.iter().find(|issuer| which(&issuer.settings)).cloned();
+        let start = |new: &Arc<OAuthIssuer>| {
+            find(&|one| *one == **new).unwrap_or_else(|| {
+                // Other roles, the same keys: nobody is shut out while their address does not answer.
+                let before = find(&|one| one.issuer == new.issuer && one.keys == new.keys);
+                Issuer::start(new, before.as_deref())
+            })
+        };
+        let new: Vec<_> = settings.iter().map(start).collect();
         self.seen.only(&new);
         self.issuers.store(Arc::new(new));
     }

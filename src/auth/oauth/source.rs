@@ -69,20 +69,22 @@ pub struct IssuerInfo {
 }
 
 impl Issuer {
-    /// Has to be called on a runtime when its keys are fetched.
-    pub fn start(settings: &Arc<OAuthIssuer>) -> Arc<Self> {
-        let (keys, state) = match &settings.keys {
-            OAuthKeys::File { set, .. } => {
-                (KeySet::new(Arc::clone(set)), State { good: Some(Instant::now()), fault: None })
+    /// Has to be called on a runtime when its keys are fetched. `before`: its keys are those of that issuer, until they
+    /// have been fetched.
+    pub fn start(settings: &Arc<OAuthIssuer>, before: Option<&Self>) -> Arc<Self> {
+        let (keys, state) = match (&settings.keys, before) {
+            (OAuthKeys::File { set, .. }, _) => {
+                (Arc::new(KeySet::new(Arc::clone(set))), State { good: Some(Instant::now()), fault: None })
             }
-            OAuthKeys::Url { .. } => (KeySet::default(), State::default()),
+            (OAuthKeys::Url { .. }, Some(before)) => (before.keys.load_full(), before.state()),
+            (OAuthKeys::Url { .. }, None) => (Arc::default(), State::default()),
         };
         for why in &keys.left_out {
             tracing::warn!(issuer = settings.name, "a signing key is not used: {why}");
         }
         let issuer = Arc::new(Self {
             settings: Arc::clone(settings),
-            keys: ArcSwap::from_pointee(keys),
+            keys: ArcSwap::new(keys),
             tried: watch::Sender::new(None),
             wanted: Arc::default(),
             waiting: Semaphore::new(WAITING),
@@ -167,7 +169,11 @@ impl Issuer {
                 if before.fault.as_deref() == Some(why.as_str()) {
                     tracing::debug!(issuer = name, kept, "signing keys still can't be fetched: {why}");
                 } else {
-                    tracing::warn!(issuer = name, kept, "signing keys can't be fetched: {why}; those from before count");
+                    tracing::warn!(
+                        issuer = name,
+                        kept,
+                        "signing keys can't be fetched: {why}; those from before count"
+                    );
                 }
                 self.now(State { good: before.good, fault: Some(why) });
                 RETRY.min(refresh)

@@ -151,7 +151,8 @@ fn collect(found: &mut BTreeSet<String>, path: &str, value: &toml::Value) {
                 return;
             }
             for (key, value) in table {
-                let key = if ["endpoints", "nodes", "chassis", "auth.oauth"].contains(&path) { "*" } else { key.as_str() };
+                let key =
+                    if ["endpoints", "nodes", "chassis", "auth.oauth"].contains(&path) { "*" } else { key.as_str() };
                 let path = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
                 if path.contains('.') && !path.ends_with('*') {
                     found.insert(path.clone());

@@ -196,7 +196,8 @@ fn key(object: &Object) -> Result<Jwk, &'static str> {
     if kid.is_some_and(|kid| kid.len() > MAX_KID) {
         return Err("has a `kid` that is too long");
     }
-    let bytes = |key: &str| text(key)?.and_then(base64url::decode).ok_or("lacks a number, or has one that is no base64url");
+    let bytes =
+        |key: &str| text(key)?.and_then(base64url::decode).ok_or("lacks a number, or has one that is no base64url");
     let material = match kty {
         "RSA" => rsa(bytes("n")?, bytes("e")?)?,
         "EC" => {
