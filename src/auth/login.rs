@@ -13,7 +13,8 @@ use super::{
     AuthError, NewSession, Principal,
     accounts::{Account, Accounts, MAX_PASSWORD},
     cache::Cache,
-    oauth::OAuth,
+    oauth::{OAuth, refusal::Refusal},
+    outside::{Identity, Outside, Source},
     password::Hasher,
     session::{Session, SessionDoc, Sessions},
     throttle::Throttle,
@@ -27,6 +28,9 @@ use crate::{
 const SWEEP: Duration = Duration::from_secs(15);
 /// The last use of a session that is written behind may be that much too old.
 const SAVE_AFTER: Duration = Duration::from_secs(30);
+/// What belongs to the bearer of a token (subscriptions) goes on for that long after the last good one: nobody can be
+/// asked whether they still have a role there.
+const BEARER_FOR: Duration = Duration::from_hours(24 * 7);
 /// An account that changes under a check's hands is looked at again that often.
 const ATTEMPTS: usize = 3;
 
@@ -39,6 +43,7 @@ pub(super) struct Inner {
     pub hasher: Hasher,
     pub verified: Cache,
     pub oauth: OAuth,
+    pub outside: Outside,
     throttle: Throttle,
     /// Of refused tokens, apart from wrong passwords: a client whose token has expired must not slow down others.
     refused: Throttle,
@@ -46,7 +51,7 @@ pub(super) struct Inner {
 
 impl Inner {
     pub async fn open(store: Arc<dyn Store>, config: AuthConfig, hasher: Hasher) -> Result<Self, StoreError> {
-        let (accounts, sessions) = read(&*store).await?;
+        let (accounts, sessions, outside) = read(&*store).await?;
         hasher.decoy().await?;
         let oauth = OAuth::new(&config.oauth);
         Ok(Self {
@@ -57,6 +62,7 @@ impl Inner {
             hasher,
             verified: Cache::new(),
             oauth,
+            outside,
             throttle: Throttle::new(),
             refused: Throttle::new(),
         })
@@ -113,7 +119,7 @@ impl Inner {
 
     pub async fn login(&self, user: &str, password: &str, peer: Option<IpAddr>) -> Result<NewSession, AuthError> {
         let account = self.check(user, password, peer).await?;
-        let (session, token) = self.sessions.make(&account.name, peer);
+        let (session, token) = self.sessions.make(&account.name, None, peer);
         // Written behind: when it gets lost with a crash, its client logs in again. A full disk keeps nobody out.
         let document = self.sessions.document(&session);
         let written =
@@ -136,22 +142,48 @@ impl Inner {
     /// Whose token it is. The account is looked up anew: its role and limits are those of now.
     pub fn token(&self, token: &str) -> Result<Principal, AuthError> {
         let session = self.sessions.touch(token, self.session_timeout()).ok_or(AuthError::BadToken)?;
-        match self.accounts.get(&session.user) {
-            Some(account) if account.enabled => Ok(account.principal(Some(Arc::clone(&session.id)))),
+        let id = Some(Arc::clone(&session.id));
+        match (session.source, self.accounts.get(&session.user)) {
+            (None, Some(account)) if account.enabled => Ok(account.principal(id)),
+            // A local account that has the name now is somebody else's.
+            (Some(source), None) => {
+                let identity = self.outside.get(&session.user, source).filter(|i| self.believed(i));
+                let identity = identity.ok_or(AuthError::BadToken)?;
+                identity.touch();
+                Ok(identity.principal(id))
+            }
             _ => Err(AuthError::BadToken),
         }
     }
 
     /// Whose token it is. Nobody is made to wait for a wrong one: there is nothing to guess.
     pub async fn bearer(&self, token: &str, peer: Option<IpAddr>) -> Result<Principal, AuthError> {
-        self.oauth.bearer(token).await.map_err(|refusal| {
+        let (principal, values) = self.oauth.bearer(token).await.map_err(|refusal| {
+            if let Refusal::NoRole { name, .. } = &refusal {
+                self.outside.forget(name, Source::Token);
+            }
             if self.refused.failed(peer, self.config.load().failures_per_minute) {
                 tracing::debug!(target: "audit", address = ?peer, "token refused again: {refusal}");
             } else {
                 tracing::warn!(target: "audit", address = ?peer, "token refused: {refusal}");
             }
             AuthError::Bearer(refusal)
-        })
+        })?;
+        // For subscriptions and streams, which go on when the request is over.
+        self.outside.remember(&principal, Source::Token, Some(&values));
+        Ok(principal)
+    }
+
+    /// Whether what its source said of somebody still holds.
+    pub fn believed(&self, identity: &Identity) -> bool {
+        match identity.source {
+            Source::Token => {
+                let worth = self.oauth.worth(&identity.name, identity.handle.as_deref().unwrap_or_default());
+                let same = |(role, scope)| role == identity.role && scope == *identity.scope;
+                identity.checked() < BEARER_FOR && worth.is_some_and(same)
+            }
+            Source::Ldap => false,
+        }
     }
 
     pub async fn logout(&self, id: &str) -> Result<bool, AuthError> {
@@ -202,13 +234,18 @@ impl Inner {
 }
 
 /// Accounts and sessions as the store has them.
-pub(super) async fn read(store: &dyn Store) -> Result<(Accounts, Sessions), StoreError> {
+pub(super) async fn read(store: &dyn Store) -> Result<(Accounts, Sessions, Outside), StoreError> {
     let accounts = Accounts::open(store).await?;
+    let outside = Outside::open(store).await?;
     let sessions = Sessions::new();
     for (id, doc) in store.list(Kind::Session).await? {
         let session = serde_json::from_value::<SessionDoc>(doc.body).ok();
         let session = session.and_then(|body| sessions.restore(&id, doc.revision, &body));
-        match session.filter(|session| accounts.get(&session.user).is_some()) {
+        let owned = |session: &Session| match session.source {
+            None => accounts.get(&session.user).is_some(),
+            Some(source) => outside.get(&session.user, source).is_some(),
+        };
+        match session.filter(owned) {
             Some(session) => {
                 sessions.add(Arc::new(session), usize::MAX);
             }
@@ -216,7 +253,7 @@ pub(super) async fn read(store: &dyn Store) -> Result<(Accounts, Sessions), Stor
             None => store.delete(Kind::Session, &id, Expect::Any, Safety::Behind).await?,
         }
     }
-    Ok((accounts, sessions))
+    Ok((accounts, sessions, outside))
 }
 
 /// Ends idle sessions and writes last uses, as long as somebody holds [`super::Auth`].
@@ -230,5 +267,6 @@ pub(super) async fn sweep(inner: Weak<Inner>) {
         let expired = inner.sessions.remove_if(|_, idle| idle > timeout);
         inner.forget(&expired, Safety::Behind).await;
         inner.save_sessions(SAVE_AFTER).await;
+        inner.outside.save(&*inner.store, false).await;
     }
 }

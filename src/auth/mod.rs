@@ -3,7 +3,7 @@
 //! The public face of this room; the bodies live below: `accounts` (what there is, and changes with compare-and-set),
 //! `login` (is this password right?), `password` (argon2id off the async threads), `cache` (passwords that were checked
 //! a moment ago), `throttle` (guessers are slowed down, never those who know), `session` (tokens), `first` (the first
-//! account), [`oauth`] (tokens that others have signed).
+//! account), [`oauth`] (tokens that others have signed), `outside` (what is known of people whose account lies elsewhere).
 //!
 //! An account may log in any number of times and is never locked: a client that polls with a session cache of its own
 //! must not be shut out by others, nor by its own forgotten sessions.
@@ -13,6 +13,8 @@ mod cache;
 mod first;
 mod login;
 pub mod oauth;
+#[allow(dead_code)] // what confirms identities again comes with the first source that can be asked
+mod outside;
 mod password;
 mod session;
 #[cfg(test)]
@@ -29,6 +31,7 @@ use crate::{
     store::Store,
 };
 use login::Inner;
+pub use outside::Source;
 
 /// Somebody who has proven who they are.
 #[derive(Debug, Clone)]
@@ -203,6 +206,12 @@ impl Auth {
         self.inner.bearer(token, peer).await
     }
 
+    /// Whether a token that was accepted would be accepted now: for what goes on for longer than a request. Fetches
+    /// nothing, and does not wait.
+    pub fn bears(&self, token: &str) -> bool {
+        self.inner.oauth.bears(token)
+    }
+
     /// Whether such tokens are accepted at all.
     pub fn takes_bearers(&self) -> bool {
         self.inner.oauth.is_on()
@@ -244,6 +253,20 @@ impl Auth {
     /// One account.
     pub fn account(&self, name: &str) -> Option<AccountInfo> {
         self.inner.accounts.get(name).map(|account| account.info())
+    }
+
+    /// What is known of that name: its account, or what was last confirmed of somebody from outside, whose rights may
+    /// be void by now (`enabled`). For who acts while its owner is not there to prove anything: subscriptions, streams.
+    pub fn known(&self, name: &str) -> Option<AccountInfo> {
+        self.account(name).or_else(|| self.inner.outside.known(name, |identity| self.inner.believed(identity)))
+    }
+
+    /// Somebody from outside has just proven who they are: [`Self::known`] knows them from now on. Costs a look into a
+    /// table; it may be called with every request. Nothing is kept of a name that a local account has.
+    pub fn remember(&self, who: &Principal, source: Source) {
+        if self.inner.accounts.get(&who.name).is_none() {
+            self.inner.outside.remember(who, source, None);
+        }
     }
 
     /// Makes an account.
@@ -298,5 +321,6 @@ impl Auth {
     /// Writes when sessions were last used; for an orderly end.
     pub async fn save(&self) {
         self.inner.save_sessions(std::time::Duration::ZERO).await;
+        self.inner.outside.save(&*self.inner.store, true).await;
     }
 }

@@ -22,13 +22,16 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::SessionInfo;
+use super::{SessionInfo, outside::Source};
 use crate::model::Secret;
 
 /// The document of a session. Times are seconds since 1970.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SessionDoc {
     pub user: Arc<str>,
+    /// Where the user comes from; absent: it is an account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// SHA-256 of the token, hexadecimal.
     pub token: String,
     pub created: i64,
@@ -42,6 +45,8 @@ pub(super) struct SessionDoc {
 pub(super) struct Session {
     pub id: Arc<str>,
     pub user: Arc<str>,
+    /// Where the user comes from; `None`: it is an account.
+    pub source: Option<Source>,
     pub created: OffsetDateTime,
     pub peer: Option<IpAddr>,
     token: [u8; 32],
@@ -80,7 +85,7 @@ impl Sessions {
     }
 
     /// A session and its token. It is not in force before [`Self::add`].
-    pub fn make(&self, user: &Arc<str>, peer: Option<IpAddr>) -> (Session, Secret) {
+    pub fn make(&self, user: &Arc<str>, source: Option<Source>, peer: Option<IpAddr>) -> (Session, Secret) {
         let (mut id, mut token) = ([0; 8], Zeroizing::new([0; 32]));
         rand::rng().fill_bytes(&mut id);
         rand::rng().fill_bytes(&mut *token);
@@ -89,6 +94,7 @@ impl Sessions {
         let session = Session {
             id: Arc::from(hex(&id)),
             user: Arc::clone(user),
+            source,
             created: OffsetDateTime::now_utc(),
             peer,
             token: Sha256::digest(token.expose().as_bytes()).into(),
@@ -107,6 +113,7 @@ impl Sessions {
         Some(Session {
             id: Arc::from(id),
             user: Arc::clone(&doc.user),
+            source: doc.source,
             created: OffsetDateTime::from_unix_timestamp(doc.created).ok()?,
             peer: doc.peer,
             token: unhex(&doc.token)?,
@@ -122,6 +129,7 @@ impl Sessions {
         let now = OffsetDateTime::now_utc().unix_timestamp();
         SessionDoc {
             user: Arc::clone(&session.user),
+            source: session.source,
             token: hex(&session.token),
             created: session.created.unix_timestamp(),
             used: now.saturating_sub(i64::try_from(idle).unwrap_or(i64::MAX)),

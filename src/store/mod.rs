@@ -36,6 +36,8 @@ pub enum Kind {
     Account,
     /// `auth`: hashed session tokens.
     Session,
+    /// `auth`: what is known of people whose account lies elsewhere. Written behind.
+    Outside,
     /// `fleet`: boot overrides.
     Override,
     /// `fleet`: operations under way, their steps and deadlines.
@@ -58,9 +60,10 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Account,
         Self::Session,
+        Self::Outside,
         Self::Override,
         Self::Operation,
         Self::Hold,
@@ -82,6 +85,7 @@ impl Kind {
         match self {
             Self::Account => "account",
             Self::Session => "session",
+            Self::Outside => "outside",
             Self::Override => "override",
             Self::Operation => "operation",
             Self::Hold => "hold",

@@ -46,7 +46,7 @@ async fn identify(
         return face.auth.token(token).map_err(|e| Error::of_login(&e));
     }
     if let Some(value) = headers.get(header::AUTHORIZATION) {
-        if let Some(token) = value.to_str().ok().and_then(bearer) {
+        if let Some(token) = value.to_str().ok().and_then(bearer_of) {
             return face.auth.bearer(token, peer).await.map_err(|e| Error::of_login(&e));
         }
         let (user, password) =
@@ -71,7 +71,7 @@ pub(crate) fn basic(value: &str) -> Option<(String, Secret)> {
 }
 
 /// The token of a `Bearer` header (RFC 6750, section 2.1).
-fn bearer(value: &str) -> Option<&str> {
+pub(super) fn bearer_of(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim_matches(' '))
 }
@@ -119,10 +119,10 @@ mod tests {
 
     #[test]
     fn bearer_headers_are_taken_apart() {
-        assert_eq!(bearer("Bearer a.b.c"), Some("a.b.c"));
-        assert_eq!(bearer("bearer  a.b.c "), Some("a.b.c"));
+        assert_eq!(bearer_of("Bearer a.b.c"), Some("a.b.c"));
+        assert_eq!(bearer_of("bearer  a.b.c "), Some("a.b.c"));
         for bad in ["Bearer", "Bearera.b.c", "Basic YTpi", "a.b.c"] {
-            assert!(bearer(bad).is_none(), "{bad}");
+            assert!(bearer_of(bad).is_none(), "{bad}");
         }
     }
 

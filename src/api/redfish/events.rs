@@ -68,9 +68,9 @@ pub struct Eyes {
 }
 
 impl Look for Eyes {
-    /// An account that is gone or disabled sees nothing.
+    /// An account that is gone or disabled sees nothing, nor does somebody from outside whose rights are void.
     fn sees(&self, owner: &str, event: &Record) -> bool {
-        let Some(account) = self.auth.account(owner).filter(|account| account.enabled) else { return false };
+        let Some(account) = self.auth.known(owner).filter(|account| account.enabled) else { return false };
         let unlimited = matches!(&*account.scope, Scope::All);
         if let Some(private) = &event.private {
             return **private == *owner || (unlimited && account.role == Role::Administrator);

@@ -29,6 +29,8 @@ pub(super) struct Grant {
     pub name: String,
     pub role: Role,
     pub scope: Scope,
+    /// The values that have given it the role, one a line.
+    pub values: String,
     /// Seconds since 1970: nothing after that, whatever the clocks say.
     pub until: i64,
 }
@@ -73,7 +75,11 @@ pub(super) fn judge(claims: &Object, by: &OAuthIssuer, now: i64) -> Result<Grant
     let name = format!("{}:{}", by.name, name(claims, by)?);
     let values = values(claims, &by.roles_claim)?;
     match role(&by.roles, &values) {
-        Some((role, scope)) => Ok(Grant { name, role, scope, until }),
+        Some((role, scope)) => {
+            let known: BTreeSet<&str> = by.roles.iter().map(|rule| rule.value.as_str()).collect();
+            let values: Vec<&str> = known.into_iter().filter(|value| values.contains(value)).collect();
+            Ok(Grant { name, role, scope, values: values.join("\n"), until })
+        }
         None => Err(Refusal::NoRole { name, claim: by.roles_claim.clone(), issuer: by.name.clone() }),
     }
 }
@@ -155,7 +161,7 @@ fn values<'c>(claims: &'c Object, claim: &str) -> Result<Vec<&'c str>, Refusal> 
 
 /// The highest role that the values are worth, on all nodes that rules of this role name. A rule of a lower role adds
 /// no nodes: that would give the higher role on nodes where nobody has granted it.
-fn role(rules: &[OAuthRole], values: &[&str]) -> Option<(Role, Scope)> {
+pub(super) fn role(rules: &[OAuthRole], values: &[&str]) -> Option<(Role, Scope)> {
     let matched: Vec<&OAuthRole> = rules.iter().filter(|rule| values.contains(&rule.value.as_str())).collect();
     let role = matched.iter().map(|rule| rule.role).max()?;
     let (mut nodes, mut groups) = (BTreeSet::new(), BTreeSet::new());

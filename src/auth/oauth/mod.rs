@@ -11,7 +11,7 @@
 //! | [`explain`] | all of it, in words, for whoever configures it |
 //!
 //! The bearer of a token is nobody's account: its name begins with the issuer's and a colon, which no account's name
-//! has. Nothing is kept of it, and nothing of a token is ever written anywhere.
+//! has. Kept of it is what `outside` keeps of everybody; nothing of a token is ever written anywhere.
 
 mod claims;
 pub mod explain;
@@ -41,6 +41,7 @@ use self::{
 use super::Principal;
 use crate::{
     config::OAuthIssuer,
+    model::{Role, Scope},
     wire::jose::{Jws, JwsError, json, jws::MAX_TOKEN},
 };
 
@@ -96,8 +97,8 @@ impl OAuth {
         self.issuers.load().iter().map(|issuer| issuer.info()).collect()
     }
 
-    /// Whose token it is.
-    pub async fn bearer(&self, token: &str) -> Result<Principal, Refusal> {
+    /// Whose token it is, and its values that have given the role (one a line).
+    pub async fn bearer(&self, token: &str) -> Result<(Principal, Arc<str>), Refusal> {
         let issuers = self.issuers.load_full();
         if issuers.is_empty() {
             return Err(Refusal::Off);
@@ -107,8 +108,8 @@ impl OAuth {
         }
         let hash: [u8; 32] = Sha256::digest(token).into();
         let now = now();
-        if let Some(principal) = self.seen.look(&hash, now, &issuers) {
-            return Ok(principal);
+        if let Some(accepted) = self.seen.look(&hash, now, &issuers) {
+            return Ok((accepted.principal, accepted.values));
         }
         let Checked { grant, issuer, key } = check(&issuers, token, now).await?;
         let principal = Principal {
@@ -119,34 +120,73 @@ impl OAuth {
             session: None,
         };
         tracing::debug!(target: "audit", principal = &*principal.name, role = %principal.role, "token accepted");
-        self.seen.keep(hash, Accepted { principal: principal.clone(), issuer, key, until: grant.until }, now);
-        Ok(principal)
+        let accepted = Accepted { principal, values: grant.values.into(), issuer, key, until: grant.until };
+        let told = (accepted.principal.clone(), Arc::clone(&accepted.values));
+        self.seen.keep(hash, accepted, now);
+        Ok(told)
+    }
+
+    /// Whether a token would be accepted, as far as that is known without asking for keys.
+    pub fn bears(&self, token: &str) -> bool {
+        let (issuers, now) = (self.issuers.load_full(), now());
+        let hash: [u8; 32] = Sha256::digest(token).into();
+        if self.seen.look(&hash, now, &issuers).is_some() {
+            return true;
+        }
+        read(&issuers, token)
+            .and_then(|read| {
+                signed(&read.issuer, &read.jws)?;
+                claims::judge(&read.claims, &read.issuer.settings, now)
+            })
+            .is_ok()
+    }
+
+    /// What the values of a token that was accepted once (one a line) are worth to its bearer by the rules of now.
+    pub fn worth(&self, name: &str, values: &str) -> Option<(Role, Scope)> {
+        let (issuer, _) = name.split_once(':')?;
+        let issuers = self.issuers.load();
+        let issuer = issuers.iter().find(|one| one.settings.name == issuer)?;
+        let values: Vec<&str> = values.lines().collect();
+        claims::role(&issuer.settings.roles, &values)
     }
 }
 
-/// Checks a token from its first byte to its last claim.
-async fn check(issuers: &[Arc<Issuer>], token: &str, now: i64) -> Result<Checked, Refusal> {
+/// A token that was taken apart, and whose it says it is.
+struct Read<'t> {
+    jws: Jws<'t>,
+    claims: json::Object,
+    issuer: Arc<Issuer>,
+}
+
+/// Everything that can be known before the signature is looked at.
+fn read<'t>(issuers: &[Arc<Issuer>], token: &'t str) -> Result<Read<'t>, Refusal> {
     let jws = Jws::parse(token)?;
     if !claims::of_access(jws.typ.as_deref()) {
         return Err(Refusal::Type(jws.typ.unwrap_or_default().chars().take(SHOWN).collect()));
     }
-    let payload = json::object(&jws.payload).map_err(Refusal::Payload)?;
-    let iss = claims::issuer(&payload)?;
-    let issuer = issuers.iter().find(|issuer| issuer.settings.issuer == iss);
+    let claims = json::object(&jws.payload).map_err(Refusal::Payload)?;
+    let iss = claims::issuer(&claims)?;
+    let issuer = issuers.iter().find(|issuer| issuer.settings.issuer == iss).cloned();
     let issuer = issuer.ok_or_else(|| Refusal::Issuer(iss.chars().take(SHOWN * 2).collect()))?;
     let settings = &issuer.settings;
     if !settings.algorithms.contains(&jws.alg) {
         let accepted: Vec<&str> = settings.algorithms.iter().map(|alg| alg.as_str()).collect();
         return Err(Refusal::Algorithm(jws.alg, settings.name.clone(), accepted.join(", ")));
     }
-    let key = match signed(issuer, &jws) {
+    Ok(Read { jws, claims, issuer })
+}
+
+/// Checks a token from its first byte to its last claim. May wait for keys.
+async fn check(issuers: &[Arc<Issuer>], token: &str, now: i64) -> Result<Checked, Refusal> {
+    let Read { jws, claims, issuer } = read(issuers, token)?;
+    let key = match signed(&issuer, &jws) {
         Err(Refusal::UnknownKey { .. } | Refusal::WhichKey(..) | Refusal::NoKeys(..)) if issuer.again().await => {
-            signed(issuer, &jws)?
+            signed(&issuer, &jws)?
         }
         other => other?,
     };
-    let grant = claims::judge(&payload, settings, now)?;
-    Ok(Checked { grant, issuer: Arc::clone(issuer), key })
+    let grant = claims::judge(&claims, &issuer.settings, now)?;
+    Ok(Checked { grant, issuer, key })
 }
 
 /// The key that has signed it.

@@ -18,6 +18,8 @@ const ROOM: usize = 4_096;
 #[derive(Clone)]
 pub(super) struct Accepted {
     pub principal: Principal,
+    /// Its values that a rule knows, one a line.
+    pub values: Arc<str>,
     /// Whose it is; compared by address.
     pub issuer: Arc<Issuer>,
     pub key: Mark,
@@ -38,11 +40,11 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub fn look(&self, token: &[u8; 32], now: i64, current: &[Arc<Issuer>]) -> Option<Principal> {
+    pub fn look(&self, token: &[u8; 32], now: i64, current: &[Arc<Issuer>]) -> Option<Accepted> {
         let mut room = self.room();
         let entry = room.get(token)?;
         if entry.counts(now) && current.iter().any(|issuer| Arc::ptr_eq(issuer, &entry.issuer)) {
-            return Some(entry.principal.clone());
+            return Some(entry.clone());
         }
         room.remove(token);
         None

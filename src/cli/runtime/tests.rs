@@ -14,12 +14,15 @@ use crate::{
     store::{Kind, SqliteStore, Store},
 };
 
+/// Kinds that began within a schema: nobody wrote them when its state file was made.
+const LATER: [Kind; 1] = [Kind::Outside];
+
 async fn opens(folder: &Path) {
     let shown = folder.display();
     let dir = tempfile::tempdir().unwrap();
     fs::copy(folder.join("rackfish.db"), dir.path().join("rackfish.db")).unwrap();
     let store: Arc<dyn Store> = SqliteStore::open(dir.path()).unwrap_or_else(|e| panic!("{shown}: {e}"));
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.into_iter().filter(|kind| !LATER.contains(kind)) {
         assert!(!store.list(kind).await.unwrap().is_empty(), "{shown} has no {}: it proves nothing", kind.as_str());
     }
     // What each room makes of its documents: nothing may be dropped as unreadable.
