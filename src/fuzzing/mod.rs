@@ -9,6 +9,7 @@
 
 mod bmc;
 mod ipmi;
+mod jose;
 mod snmp;
 
 #[cfg(feature = "runtime")]
@@ -41,6 +42,8 @@ pub const TARGETS: &[Target] = &[
     ("snmp_v3", snmp::v3),
     ("oid", snmp::oid),
     ("redfish_answer", bmc::answer),
+    ("token", jose::token),
+    ("key_set", jose::key_set),
     #[cfg(feature = "runtime")]
     ("snmp_answer", snmp::answer),
     #[cfg(feature = "runtime")]

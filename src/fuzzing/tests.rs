@@ -93,7 +93,7 @@ macro_rules! targets {
 }
 
 targets! {
-    rmcp, ipmi_message, sdr, fru, sel, snmp_message, snmp_v3, oid, redfish_answer, snmp_answer, config, pdu_family, host_list,
+    rmcp, ipmi_message, sdr, fru, sel, snmp_message, snmp_v3, oid, redfish_answer, token, key_set, snmp_answer, config, pdu_family, host_list,
     redfish_query, redfish_body, redfish_path, redfish_request, control_line, documents,
 }
 

@@ -96,7 +96,7 @@ impl KeySet {
 impl Key {
     /// Whether it has made that signature. What OpenSSL can't make sense of it has not made.
     pub fn signed(&self, alg: Alg, text: &str, signature: &[u8]) -> bool {
-        self.checked(alg, text.as_bytes(), signature).unwrap_or(false)
+        self.jwk.suits(alg) && self.checked(alg, text.as_bytes(), signature).unwrap_or(false)
     }
 
     fn checked(&self, alg: Alg, text: &[u8], signature: &[u8]) -> Result<bool, ErrorStack> {
