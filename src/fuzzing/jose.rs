@@ -1,7 +1,7 @@
 //! What strangers send as tokens, and what issuers publish as keys.
 
 use super::made;
-use crate::wire::jose::{Alg, Jws, Jwks, base64url, json, jws::MAX_TOKEN};
+use crate::wire::jose::{Alg, Jwks, Jws, base64url, json, jws::MAX_TOKEN};
 
 /// A token: what is taken apart is what was sent, to the letter.
 pub fn token(data: &[u8]) {

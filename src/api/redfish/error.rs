@@ -38,9 +38,10 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// `Bearer`, with why a token was refused.
-    fn bearer(error: &str, told: &str) -> Option<String> {
-        Some(format!("Bearer realm=\"rackfish\", error=\"{error}\", error_description=\"{told}\""))
+    /// `Bearer`, with why a token was refused. `basic`: a password may do.
+    fn bearer(basic: bool, error: &str, told: &str) -> Self {
+        let bearer = format!("Bearer realm=\"rackfish\", error=\"{error}\", error_description=\"{told}\"");
+        Self { basic, bearer: Some(bearer) }
     }
 }
 
@@ -186,9 +187,8 @@ impl Error {
         let detail = sentence(&refusal.told());
         match refusal {
             Refusal::NoRole { .. } => {
-                let bearer = Challenge::bearer("insufficient_scope", refusal.told());
-                let message = m::INSUFFICIENT_PRIVILEGE.with([]).detail(detail);
-                Self { challenge: Challenge { basic: false, bearer }, ..Self::new(403, message) }
+                let challenge = Challenge::bearer(false, "insufficient_scope", refusal.told());
+                Self { challenge, ..Self::new(403, m::INSUFFICIENT_PRIVILEGE.with([]).detail(detail)) }
             }
             // It may be a good one: its client should not throw it away.
             Refusal::NoKeys(..) => {
@@ -196,9 +196,8 @@ impl Error {
             }
             Refusal::Off => Self::unauthorized(m::ACCESS_UNAUTHORIZED.with([]).detail(detail)),
             _ => {
-                let bearer = Challenge::bearer("invalid_token", refusal.told());
-                let message = m::ACCESS_UNAUTHORIZED.with([]).detail(detail);
-                Self { challenge: Challenge { basic: true, bearer }, ..Self::new(401, message) }
+                let challenge = Challenge::bearer(true, "invalid_token", refusal.told());
+                Self { challenge, ..Self::new(401, m::ACCESS_UNAUTHORIZED.with([]).detail(detail)) }
             }
         }
     }

@@ -96,13 +96,12 @@ fn text<'c>(claims: &'c Object, claim: &str) -> Result<&'c str, Refusal> {
 fn time(claims: &Object, claim: &str) -> Result<Option<i64>, Refusal> {
     let wrong = || Refusal::Claim(claim.to_owned());
     let Some(value) = claims.get(claim) else { return Ok(None) };
-    let seconds = match value.as_i64() {
-        Some(seconds) => seconds,
-        None => {
-            let seconds = value.as_f64().filter(|s| (0.0..1e11).contains(s)).ok_or_else(wrong)?;
-            // A fraction is cut off; what is in the range above has whole seconds that fit.
-            format!("{:.0}", seconds.floor()).parse().map_err(|_| wrong())?
-        }
+    let seconds = if let Some(seconds) = value.as_i64() {
+        seconds
+    } else {
+        let seconds = value.as_f64().filter(|s| (0.0..1e12).contains(s)).ok_or_else(wrong)?;
+        // A fraction is cut off; what is in the range above has whole seconds that fit.
+        format!("{:.0}", seconds.floor()).parse().map_err(|_| wrong())?
     };
     if (0..=END_OF_TIME).contains(&seconds) { Ok(Some(seconds)) } else { Err(wrong()) }
 }

@@ -169,13 +169,13 @@ fn mark(jwk: &Jwk) -> Mark {
 }
 
 fn shown(jwk: &Jwk) -> String {
-    let kind = match &jwk.material {
+    let what = match &jwk.material {
         Material::Rsa { n, .. } => format!("RSA {}", n.len() * 8),
         Material::Ec { curve, .. } => curve.as_str().to_owned(),
         Material::Ed25519 { .. } => "Ed25519".to_owned(),
     };
     match &jwk.kid {
-        Some(kid) => format!("{kid:?} ({kind})"),
-        None => format!("without a name ({kind})"),
+        Some(kid) => format!("{kid:?} ({what})"),
+        None => format!("without a name ({what})"),
     }
 }

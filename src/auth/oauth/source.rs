@@ -193,10 +193,10 @@ fn gap(refresh: Duration) -> Duration {
 
 /// Fetches again and again, as long as somebody holds the issuer.
 async fn keep_fresh(issuer: Weak<Issuer>, refresh: Duration) {
-    let mut fetcher = None;
+    let mut known = None;
     loop {
         let Some(held) = issuer.upgrade() else { return };
-        let fetched = match &mut fetcher {
+        let fetched = match &mut known {
             Some(fetcher) => fetch::Fetcher::fetch(fetcher).await,
             none => match fetch::Fetcher::new(&held.settings.keys) {
                 Ok(made) => none.insert(made).fetch().await,

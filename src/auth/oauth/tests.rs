@@ -23,7 +23,7 @@ const NOW: i64 = 1_800_000_000;
 fn rule(value: &str, role: Role, nodes: &[&str]) -> OAuthRole {
     let scope = match nodes {
         [] => Scope::All,
-        some => Scope::Some { nodes: some.iter().map(|n| NodeId::new(*n).unwrap()).collect(), groups: [].into() },
+        some => Scope::Some { nodes: some.iter().map(|n| NodeId::new(n).unwrap()).collect(), groups: [].into() },
     };
     OAuthRole { value: value.to_owned(), role, scope }
 }
@@ -59,6 +59,7 @@ fn judged(change: impl Fn(&mut json::Object), by: &OAuthIssuer) -> Result<Grant,
     claims::judge(&claims, by, NOW)
 }
 
+#[allow(clippy::needless_pass_by_value)] // as `json!` makes them
 fn with(key: &str, value: Value) -> Result<Grant, Refusal> {
     judged(|c| drop(c.insert(key.to_owned(), value.clone())), &settings(Jwks::default()))
 }
@@ -68,21 +69,33 @@ fn examples_of_the_rfcs_are_right_and_only_as_they_are() {
     let long = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
     let all = [
         // RFC 7515, A.2.
-        (r#"{"kty":"RSA","e":"AQAB","n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ"}"#,
-         Alg::Rs256, format!("eyJhbGciOiJSUzI1NiJ9.{long}"),
-         "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw"),
+        (
+            r#"{"kty":"RSA","e":"AQAB","n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ"}"#,
+            Alg::Rs256,
+            format!("eyJhbGciOiJSUzI1NiJ9.{long}"),
+            "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw",
+        ),
         // RFC 7515, A.3.
-        (r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#,
-         Alg::Es256, format!("eyJhbGciOiJFUzI1NiJ9.{long}"),
-         "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"),
+        (
+            r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#,
+            Alg::Es256,
+            format!("eyJhbGciOiJFUzI1NiJ9.{long}"),
+            "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q",
+        ),
         // RFC 7515, A.4.
-        (r#"{"kty":"EC","crv":"P-521","x":"AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4qUxcWceqwQGk","y":"ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2"}"#,
-         Alg::Es512, "eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA".to_owned(),
-         "AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn"),
+        (
+            r#"{"kty":"EC","crv":"P-521","x":"AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4qUxcWceqwQGk","y":"ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2"}"#,
+            Alg::Es512,
+            "eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA".to_owned(),
+            "AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn",
+        ),
         // RFC 8037, A.4.
-        (r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
-         Alg::EdDsa, "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc".to_owned(),
-         "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg"),
+        (
+            r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+            Alg::EdDsa,
+            "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc".to_owned(),
+            "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg",
+        ),
     ];
     for (jwk, alg, signed, signature) in &all {
         let set = Jwks::parse(format!(r#"{{"keys":[{jwk}]}}"#).as_bytes()).unwrap();
@@ -118,7 +131,7 @@ fn times() {
     assert_eq!(judged(|_| {}, &settings(Jwks::default())).unwrap().until, NOW + 330);
     assert!(with("exp", json!(NOW - 29)).is_ok());
     assert_eq!(with("exp", json!(NOW - 30)), Err(Refusal::Expired(30)));
-    assert!(with("exp", json!(NOW as f64 + 0.5)).is_ok());
+    assert!(with("exp", json!(1_800_000_000.5)).is_ok());
     for odd in [json!("1900000000"), json!(null), json!(-1), json!(1e300), json!(true), json!(253_402_300_800_i64)] {
         assert_eq!(with("exp", odd.clone()), Err(Refusal::Claim("exp".into())), "{odd}");
     }
@@ -226,7 +239,10 @@ async fn a_checked_token_ends_with_its_key_and_with_its_configuration() {
     let (of_a, of_b) = (token(&a, "a", |_| {}), token(&b, "b", |_| {}));
     for token in [&of_a, &of_b, &of_a] {
         let (who, values) = oauth.bearer(token).await.unwrap();
-        assert_eq!((who.name.as_ref(), who.role, who.session, &*values), ("sso:ann", Role::Administrator, None, "admin"));
+        assert_eq!(
+            (who.name.as_ref(), who.role, who.session, &*values),
+            ("sso:ann", Role::Administrator, None, "admin")
+        );
     }
     assert_eq!(oauth.seen.len(), 2);
     oauth.reconfigure(&with(&[&a, &b]));

@@ -80,7 +80,9 @@ fn texts_that_are_no_tokens() {
 
 #[test]
 fn base64url_has_one_text_for_each() {
-    for (bytes, text) in [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("fooba", "Zm9vYmE")] {
+    for (bytes, text) in
+        [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("fooba", "Zm9vYmE")]
+    {
         assert_eq!(base64url::encode(bytes.as_bytes()), text);
         assert_eq!(base64url::decode(text).unwrap(), bytes.as_bytes());
     }
