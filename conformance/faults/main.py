@@ -19,10 +19,11 @@ import disk
 import floods
 import kills
 import lifecycle
+import sweeps
 from lib.checks import Checks
 
 Theme = Callable[[Checks], None]
-WAITING: tuple[tuple[Theme, ...], ...] = ((devices.run,), (lifecycle.run,), (clock.run, disk.run), (kills.run,))
+WAITING: tuple[tuple[Theme, ...], ...] = ((devices.run,), (lifecycle.run,), (clock.run, disk.run), (sweeps.run, kills.run))
 BUSY: tuple[tuple[Theme, ...], ...] = ((clients.run, certificates.run, floods.run), (damage.run,))
 
 

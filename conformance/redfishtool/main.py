@@ -216,6 +216,12 @@ class Walk:
             self.tool.done("raw", "PATCH", node.system, "-d", '{"Boot": {"BootSourceOverrideEnabled": "Disabled"}}')
         with self.check("raw-POST"):
             self.tool.done("raw", "POST", f"{node.system}/Actions/ComputerSystem.Reset", "-d", '{"ResetType": "On"}')
+        with self.check("raw-aggregate"):
+            group = next(uri for uri in self.reader.members(f"{V1}/AggregationService/Aggregates") if "group-" in uri)
+            size = self.reader.read(group)["ElementsCount"]
+            self.tool.done("raw", "POST", f"{group}/Actions/Aggregate.Reset", "-d", '{"ResetType": "On", "BatchSize": 2}')
+            states = [self.reader.power(link["@odata.id"]) for link in self.reader.read(group)["Elements"]]
+            equal(states, ["On"] * size, "power of the group's nodes")
         with self.check("raw-missing"):
             self.tool.refused("raw", "GET", f"{V1}/Systems/no-such-node")
         with self.check("wrong-password"):

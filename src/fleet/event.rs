@@ -81,8 +81,8 @@ pub enum What {
     Task {
         /// Its id.
         task: String,
-        /// Node.
-        node: NodeId,
+        /// Node; `None`: many.
+        node: Option<NodeId>,
         /// Account that asked for it.
         owner: String,
         /// `None`: it has begun.

@@ -99,6 +99,7 @@ pub struct Inner {
     pub(super) event_ids: AtomicU64,
     pub(super) recorder: Recorder,
     pub(super) tasks: Tasks,
+    pub(super) aggregates: super::aggregates::Aggregates,
     pub(super) observer: tokio::sync::mpsc::UnboundedSender<super::worker::Observed>,
     pub(super) seats: Seats,
     pub(super) inrush: Inrush,
@@ -228,11 +229,9 @@ impl Inner {
 
     /// Closes a task, if there is one of that id that has not ended, and tells of it.
     pub async fn task_ended(&self, id: &str, error: Option<String>) {
-        if let Some(task) = self.tasks.ended(id, error.clone()).await
-            && let Some(node) = task.node
-        {
+        if let Some(task) = self.tasks.ended(id, error.clone()).await {
             let ended = Some(Ending { error });
-            self.emit(What::Task { task: task.id, node, owner: task.principal, ended }, None);
+            self.emit(What::Task { task: task.id, node: task.node, owner: task.principal, ended }, None);
         }
     }
 

@@ -101,6 +101,7 @@ impl Fleet {
             workers: DashMap::new(),
             uuid: identity(&*store).await?,
             tasks: Tasks::open(Arc::clone(&store)).await?,
+            aggregates: super::aggregates::Aggregates::open(&*store).await?,
             store,
             events,
             event_ids: AtomicU64::new(0),

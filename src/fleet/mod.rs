@@ -4,6 +4,7 @@
 //! it (answer when the device has really done it, or with the real error). It knows neither HTTP nor SNMP.
 
 mod act;
+pub mod aggregates;
 mod board;
 mod clock;
 mod crash;
@@ -24,6 +25,7 @@ mod policy;
 mod recover;
 mod reset;
 mod restore;
+pub mod sweep;
 mod tasks;
 pub mod view;
 mod views;
@@ -32,16 +34,18 @@ mod worker;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use tokio::sync::broadcast;
 
+pub use aggregates::{AggregateError, AggregateView};
 pub use event::{Event, What};
 pub use inner::EVENTS_KEPT;
 pub use op::{Fresh, Layer, Op, OpError, Outcome, Precondition, Target};
+pub use sweep::{Sweep, Swept};
 pub use view::{
     BootView, ChassisView, Counts, EndpointView, FeedView, Hold, LastStart, ManagerRef, ManagerView, NodeView,
-    OperationView, TaskView,
+    OperationView, Progress, TaskView,
 };
 
 use crate::{
@@ -158,6 +162,48 @@ impl Fleet {
     /// with [`Outcome::Running`] when `patience.action` has passed. Dropping the future does not stop the operation.
     pub async fn run(&self, who: &Actor, on: Target, op: Op, fresh: Fresh) -> Result<Outcome, OpError> {
         act::run(&self.inner, who, on, op, fresh).await
+    }
+
+    /// One reset of many nodes, batch after batch. Answers when all are through, or with a task when
+    /// `patience.action` has passed. It goes on after a kill. Dropping the future does not stop it.
+    pub async fn sweep(&self, who: &Actor, asked: Sweep) -> Result<Swept, OpError> {
+        sweep::run(&self.inner, who, asked).await
+    }
+
+    /// All sets of nodes that `who` may see.
+    pub fn aggregates(&self, who: &Actor) -> Vec<AggregateView> {
+        self.inner.aggregates(who)
+    }
+
+    /// One set of nodes.
+    pub fn aggregate(&self, who: &Actor, id: &str) -> Option<AggregateView> {
+        self.inner.aggregate(who, id)
+    }
+
+    /// Makes a set of nodes that `who` may see.
+    pub async fn make_aggregate(&self, who: &Actor, nodes: BTreeSet<NodeId>) -> Result<AggregateView, AggregateError> {
+        self.inner.make_aggregate(who, nodes).await
+    }
+
+    /// Adds nodes to a set and removes some. `expect`: the revision that `If-Match` named.
+    pub async fn change_aggregate(
+        &self,
+        who: &Actor,
+        id: &str,
+        add: BTreeSet<NodeId>,
+        remove: &BTreeSet<NodeId>,
+        expect: Option<u64>,
+    ) -> Result<AggregateView, AggregateError> {
+        let change = move |nodes: &mut BTreeSet<NodeId>| {
+            nodes.extend(add);
+            nodes.retain(|node| !remove.contains(node));
+        };
+        self.inner.change_aggregate(who, id, expect, change).await
+    }
+
+    /// Removes a set of nodes; the nodes stay as they are.
+    pub async fn remove_aggregate(&self, who: &Actor, id: &str, expect: Option<u64>) -> Result<(), AggregateError> {
+        self.inner.remove_aggregate(who, id, expect).await
     }
 
     /// What happens from now on. A slow receiver loses the oldest, never slows the fleet.

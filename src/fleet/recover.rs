@@ -12,7 +12,7 @@ use super::{
     op::Layer,
     overrides::Stage,
     plan::Step,
-    reset,
+    reset, sweep,
 };
 use crate::{
     model::{Actor, NodeId},
@@ -62,6 +62,7 @@ pub async fn run(fleet: &Arc<Inner>) -> Result<(), StoreError> {
             None => give_up(fleet, &node, &entry, "it had waited for too long", Some(&entry.id)).await?,
         }
     }
+    going_on.extend(sweep::resume(fleet).await?);
     for task in fleet.tasks.open_ids() {
         if !going_on.contains(&task) {
             fleet.task_ended(&task, Some("cut by a restart of rackfish".to_owned())).await;

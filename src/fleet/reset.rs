@@ -26,6 +26,28 @@ pub async fn run(
     layer: Layer,
     kind: ResetType,
 ) -> Result<Outcome, OpError> {
+    match submit(fleet, who, entry, layer, kind)? {
+        Submitted::Queued(op) => wait(fleet, entry, &op).await,
+        Submitted::Done(result) => result.map(|()| Outcome::Done),
+    }
+}
+
+/// What became of a reset in its node's lane.
+pub enum Submitted {
+    /// It waits or runs, perhaps since before.
+    Queued(Arc<Operation>),
+    /// An equal one has ended a moment ago.
+    Done(Result<(), OpError>),
+}
+
+/// Takes a reset in.
+pub fn submit(
+    fleet: &Arc<Inner>,
+    who: &Actor,
+    entry: &Arc<NodeEntry>,
+    layer: Layer,
+    kind: ResetType,
+) -> Result<Submitted, OpError> {
     let config = exec::limited(entry, &layer);
     let parts = fleet.parts(&config);
     let offered = plan::offered(parts);
@@ -48,26 +70,25 @@ pub async fn run(
     let op = Operation::new(new_id(fleet), kind, layer, who.clone(), clock::wall());
     let window = fleet.config().patience.repeat_window;
     let admission = entry.lane().submit(op, clock::now(), window);
-    let op = match admission {
+    match admission {
         Admission::Queued(op, idle) => {
             if idle {
                 work_off(fleet, entry);
             }
-            op
+            Ok(Submitted::Queued(op))
         }
-        Admission::Joined(op) => op,
-        Admission::JustDone(result) => return result.map(|()| Outcome::Done),
-        Admission::Conflict(other) => return Err(conflict(entry, &other)),
+        Admission::Joined(op) => Ok(Submitted::Queued(op)),
+        Admission::JustDone(result) => Ok(Submitted::Done(result)),
+        Admission::Conflict(other) => Err(conflict(entry, &other)),
         Admission::Full => {
             let running = entry.lane().current().map_or_else(String::new, |op| op.reset.to_string());
-            return Err(OpError::Conflict { target: entry.id.to_string(), running: format!("{running} and others") });
+            Err(OpError::Conflict { target: entry.id.to_string(), running: format!("{running} and others") })
         }
-    };
-    wait(fleet, entry, &op).await
+    }
 }
 
 /// A new operation's id. The time alone is not unique over restarts: two processes may live in one second.
-fn new_id(fleet: &Inner) -> String {
+pub fn new_id(fleet: &Inner) -> String {
     let count = fleet.operations.fetch_add(1, Ordering::Relaxed);
     format!("{}-{}-{count:04}", clock::wall().unix_timestamp(), fleet.life)
 }
@@ -79,17 +100,25 @@ fn conflict(entry: &NodeEntry, other: &Operation) -> OpError {
     }
 }
 
-async fn wait(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, op: &Arc<Operation>) -> Result<Outcome, OpError> {
-    let mut ending = op.ending.subscribe();
-    let patience = fleet.config().patience.action;
-    let ended = tokio::time::timeout(patience, async {
-        match ending.wait_for(Ending::is_some).await {
-            Ok(ending) => ending.clone().unwrap_or(Ok(())),
-            Err(_) => Err(OpError::Stopping),
-        }
+/// Its end, however long that takes.
+pub async fn end_of(op: &Operation) -> Result<(), OpError> {
+    match op.ending.subscribe().wait_for(Ending::is_some).await {
+        Ok(ending) => ending.clone().unwrap_or(Ok(())),
+        Err(_) => Err(OpError::Stopping),
+    }
+}
+
+/// From now on it survives us: its client counts on us, not on itself.
+pub async fn promise(fleet: &Inner, entry: &NodeEntry, op: &Operation) -> Result<(), OpError> {
+    let journal = journal::Journal { store: &*fleet.store, node: &entry.id, op };
+    journal.promise().await.map_err(|error| {
+        OpError::Store(format!("{error}; {} of {} goes on all the same, as long as rackfish runs", op.reset, entry.id))
     })
-    .await;
-    if let Ok(result) = ended {
+}
+
+async fn wait(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, op: &Arc<Operation>) -> Result<Outcome, OpError> {
+    let patience = fleet.config().patience.action;
+    if let Ok(result) = tokio::time::timeout(patience, end_of(op)).await {
         return result.map(|()| Outcome::Done);
     }
     // Ironic asks again after a conflict, but only when it wants the node on.
@@ -98,13 +127,10 @@ async fn wait(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, op: &Arc<Operation>) -
     if *op.step() == *Step::Controller.as_str() && slow {
         return Err(OpError::ControllerBooting { target: entry.id.to_string(), retry_after: BOOTING_RETRY });
     }
-    // From now on the client counts on us, not on itself.
-    let journal = journal::Journal { store: &*fleet.store, node: &entry.id, op };
-    journal.promise().await.map_err(|error| {
-        OpError::Store(format!("{error}; {} of {} goes on all the same, as long as rackfish runs", op.reset, entry.id))
-    })?;
-    fleet.tasks.begin(&op.id, format!("{} of {}", op.reset, entry.id), entry.id.clone(), &op.actor).await;
-    let (task, node, owner) = (op.id.clone(), entry.id.clone(), op.actor.principal.to_string());
+    promise(fleet, entry, op).await?;
+    let name = format!("{} of {}", op.reset, entry.id);
+    fleet.tasks.begin(&op.id, name, Some(entry.id.clone()), None, &op.actor).await;
+    let (task, node, owner) = (op.id.clone(), Some(entry.id.clone()), op.actor.principal.to_string());
     fleet.emit(What::Task { task, node, owner, ended: None }, Some(&op.actor));
     // It may have ended in this very moment.
     let ended = op.ending.borrow().clone();

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 
-use super::{clock, view::TaskView};
+use super::{
+    clock,
+    view::{Progress, TaskView},
+};
 use crate::{
     model::{Actor, NodeId, Role},
     store::{Expect, Kind, Safety, Store, StoreError},
@@ -32,18 +35,34 @@ impl Tasks {
     }
 
     /// A new one.
-    pub async fn begin(&self, id: &str, name: String, node: NodeId, who: &Actor) {
+    pub async fn begin(
+        &self,
+        id: &str,
+        name: String,
+        node: Option<NodeId>,
+        progress: Option<Progress>,
+        who: &Actor,
+    ) -> TaskView {
         self.prune().await;
         let task = TaskView {
             id: id.to_owned(),
             name,
             principal: who.principal.to_string(),
-            node: Some(node),
+            node,
             started: clock::wall(),
             ended: None,
             error: None,
+            progress,
         };
-        self.keep(task).await;
+        self.keep(task.clone(), Safety::PowerLoss).await;
+        task
+    }
+
+    /// How far one for many nodes is.
+    pub async fn note(&self, id: &str, progress: &Progress, safety: Safety) {
+        if let Some(task) = self.all.get(id).map(|task| task.clone()) {
+            self.keep(TaskView { progress: Some(progress.clone()), ..task }, safety).await;
+        }
     }
 
     /// Its operation has ended. The task, if it had not ended before.
@@ -52,15 +71,14 @@ impl Tasks {
         let news = task.ended.is_none();
         // By a clock that was set back it would have ended before it began.
         let task = TaskView { ended: Some(clock::wall().max(task.started)), error, ..task };
-        self.keep(task.clone()).await;
+        self.keep(task.clone(), Safety::PowerLoss).await;
         news.then_some(task)
     }
 
-    async fn keep(&self, task: TaskView) {
+    /// Its client was told where to ask: that has to hold after a kill too.
+    async fn keep(&self, task: TaskView, safety: Safety) {
         self.all.insert(task.id.clone(), task.clone());
-        // Its client was told where to ask: that has to hold after a kill too.
-        let written =
-            crate::store::write(&*self.store, Kind::Task, &task.id, Expect::Any, &task, Safety::PowerLoss).await;
+        let written = crate::store::write(&*self.store, Kind::Task, &task.id, Expect::Any, &task, safety).await;
         if let Err(error) = written {
             tracing::error!(task = task.id, %error, "a task could not be stored");
         }
@@ -119,7 +137,7 @@ mod tests {
     async fn nothing_ends_before_it_has_begun() {
         let tasks = Tasks::open(crate::store::MemoryStore::new()).await.unwrap();
         let who = Actor::internal("test");
-        tasks.begin("t", "On of n1".to_owned(), NodeId::new("n1").unwrap(), &who).await;
+        tasks.begin("t", "On of n1".to_owned(), NodeId::new("n1").ok(), None, &who).await;
         let begun = clock::wall() + time::Duration::hours(1);
         tasks.all.get_mut("t").unwrap().started = begun;
         tasks.ended("t", None).await;
@@ -141,7 +159,7 @@ mod tests {
         let store = SqliteStore::open(dir.path()).unwrap();
         let who = Actor::internal("test");
         let tasks = Tasks::open(store).await.unwrap();
-        tasks.begin("t", "On of n1".to_owned(), NodeId::new("n1").unwrap(), &who).await;
+        tasks.begin("t", "On of n1".to_owned(), NodeId::new("n1").ok(), None, &who).await;
         assert_eq!(after_a_kill(dir.path()).await.open_ids(), ["t"]);
         tasks.ended("t", None).await;
         assert!(after_a_kill(dir.path()).await.get(&who, "t").unwrap().ended.is_some());

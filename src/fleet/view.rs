@@ -1,6 +1,6 @@
 //! What faces see: snapshots of what is known, made without asking any device.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -220,6 +220,30 @@ pub struct ManagerView {
     pub nodes: Vec<NodeId>,
 }
 
+/// How far a task for many nodes is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Nodes in all.
+    pub total: usize,
+    /// Of these, those that have begun, in their order.
+    pub begun: usize,
+    /// Those that have ended, well or not.
+    pub ended: usize,
+    /// Those under way.
+    pub open: BTreeSet<NodeId>,
+    /// Those that failed.
+    pub failed: Vec<Failure>,
+}
+
+/// A node on which a task failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Which.
+    pub node: NodeId,
+    /// Why, for people.
+    pub error: String,
+}
+
 /// An operation that outlasted its caller's patience.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TaskView {
@@ -239,4 +263,7 @@ pub struct TaskView {
     pub ended: Option<OffsetDateTime>,
     /// `None` while it runs or when it went well.
     pub error: Option<String>,
+    /// Of a task for many nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
 }

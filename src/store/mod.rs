@@ -46,6 +46,10 @@ pub enum Kind {
     Hold,
     /// `fleet`: tasks that clients may ask for.
     Task,
+    /// `fleet`: resets of many nodes that are under way.
+    Sweep,
+    /// `fleet`: sets of nodes that people have made.
+    Aggregate,
     /// `api`: event subscriptions.
     Subscription,
     /// `fleet`: asset tags, indicator intents and other small things people set.
@@ -60,7 +64,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Account,
         Self::Session,
         Self::Outside,
@@ -68,6 +72,8 @@ impl Kind {
         Self::Operation,
         Self::Hold,
         Self::Task,
+        Self::Sweep,
+        Self::Aggregate,
         Self::Subscription,
         Self::Setting,
         Self::LastState,
@@ -90,6 +96,8 @@ impl Kind {
             Self::Operation => "operation",
             Self::Hold => "hold",
             Self::Task => "task",
+            Self::Sweep => "sweep",
+            Self::Aggregate => "aggregate",
             Self::Subscription => "subscription",
             Self::Setting => "setting",
             Self::LastState => "last-state",

@@ -1,5 +1,7 @@
 //! The Redfish face over HTTP, with the real fleet and accounts, on devices that exist in memory only.
 
+#[path = "redfish/aggregates.rs"]
+mod aggregates;
 #[path = "redfish/certificates.rs"]
 mod certificates;
 #[path = "redfish/events.rs"]

@@ -163,9 +163,14 @@ impl Error {
             }
             OpError::Hook { target, cause } => Self::new(503, m::HOOK_FAILED.with([target, cause])),
             OpError::PreconditionFailed => Self::precondition(),
-            OpError::Store(cause) => Self::new(503, m::NOT_KEPT.with([cause])).retry(Duration::from_secs(30)),
+            OpError::Store(cause) => Self::not_kept(cause),
             OpError::Stopping => Self::new(503, m::SHUTTING_DOWN.with([])).retry(Duration::from_secs(10)),
         }
+    }
+
+    /// The store failed.
+    pub fn not_kept(cause: &str) -> Self {
+        Self::new(503, m::NOT_KEPT.with([cause])).retry(Duration::from_secs(30))
     }
 
     /// What `auth` refused.

@@ -218,7 +218,7 @@ fn record(event: &Event) -> Record {
                 },
             };
             let about = About::new(message, "StatusChange", "Task", super::resources::tasks::uri(task));
-            About { node: Some(node.clone()), private: Some(owner.clone()), ..about }
+            About { node: node.clone(), private: Some(owner.clone()), ..about }
         }
     };
     About { at: event.at, who: event.who.clone(), ..about }.record()
@@ -358,7 +358,7 @@ mod tests {
         let node: NodeId = "n1".parse().unwrap();
         let endpoint: EndpointId = "pdu".parse().unwrap();
         let power = |new| What::Power { node: node.clone(), old: None, new, origin: Origin::Assumed };
-        let task = |ended| What::Task { task: "t1".into(), node: node.clone(), owner: "bob".into(), ended };
+        let task = |ended| What::Task { task: "t1".into(), node: Some(node.clone()), owner: "bob".into(), ended };
         let all = [
             (power(Some(PowerState::Off)), "ResourceEvent.1.4.ResourcePoweredOff"),
             (power(Some(PowerState::PoweringOn)), "ResourceEvent.1.4.ResourcePoweringOn"),

@@ -96,6 +96,46 @@ impl Fields {
         texts
     }
 
+    /// Takes an array of links: their URIs.
+    pub fn links(&mut self, key: &str) -> Option<Vec<String>> {
+        let value = self.take(key)?;
+        let uris = value.as_array().and_then(|items| {
+            let uri = |item: &Value| item.get("@odata.id").and_then(Value::as_str).map(str::to_owned);
+            items.iter().map(uri).collect::<Option<Vec<_>>>()
+        });
+        if uris.is_none() {
+            return self.wrong_type(key, &value);
+        }
+        uris
+    }
+
+    /// Takes a whole number within `range`.
+    pub fn number(&mut self, key: &str, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
+        let value = self.take(key)?;
+        let Some(number) = value.as_u64() else {
+            return self.wrong_type(key, &value);
+        };
+        if !range.contains(&number) {
+            let allowed = match *range.end() {
+                u64::MAX => format!("{} or more", range.start()),
+                most => format!("{} to {most}", range.start()),
+            };
+            self.not_in_list(key, &number.to_string(), &[&allowed]);
+            return None;
+        }
+        Some(number)
+    }
+
+    /// Notes a value of the right type that will not do.
+    pub fn incorrect(&mut self, key: &str, value: &str, why: &str) {
+        let value = shorten(value);
+        let message = match self.action {
+            Some(action) => m::ACTION_PARAMETER_FORMAT.with([&value, key, action]),
+            None => m::PROPERTY_INCORRECT.with([key, &value]),
+        };
+        self.problems.push(message.detail(format!("{why}.")).about(&format!("{}{key}", self.prefix)));
+    }
+
     /// Takes one of `allowed`, by its word.
     pub fn one_of<T: Copy>(&mut self, key: &str, allowed: &[T], word: impl Fn(T) -> &'static str) -> Option<T> {
         let text = self.string(key)?;

@@ -326,6 +326,8 @@ BASE {
         "Use them one at a time.";
     TOO_MANY_SUBSCRIPTIONS = EventSubscriptionLimitExceeded(0) Critical "There are as many subscriptions as the service keeps." =>
         "Delete one that is not needed any more.";
+    CREATE_LIMIT_REACHED = CreateLimitReachedForResource(0) Critical "There are as many of these resources as the service keeps." =>
+        "Delete one that is not needed any more.";
     EVENT_BUFFER_EXCEEDED = EventBufferExceeded(0) Warning "Events that were not delivered are gone: the service could not keep them for any longer." =>
         "Read the resources of interest anew.";
 }
@@ -352,6 +354,10 @@ RACKFISH {
         "Check the hook's command or URL, and its time-out.";
     NOT_KEPT = StateNotKept(1) Critical "What was asked could not be kept safely, so it was not carried out: %1." =>
         "Check the state directory: space, permissions, the disk.";
+    RESET_FAILED = ResetFailedFor(2) Critical "The reset of %1 failed: %2." =>
+        "Look at the node, and send the reset for the nodes that failed again.";
+    MADE_BY_CONFIGURATION = MadeByConfiguration(1) Warning "%1 is made by the configuration." =>
+        "Change it there, and have the configuration reloaded.";
     LAST_ADMINISTRATOR = LastAdministrator(1) Warning "%1 is the last account that can administer this service." =>
         "Make another administrator first.";
     POWER_CHANGED = PowerStateChanged(3) OK "The power state of %1 changed from %2 to %3." => "None.";

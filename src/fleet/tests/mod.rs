@@ -11,4 +11,5 @@ mod power;
 mod recovery;
 pub(crate) mod rig;
 mod safety;
+mod sweep;
 mod trouble;

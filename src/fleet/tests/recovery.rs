@@ -202,6 +202,7 @@ async fn the_task_of_an_operation_that_had_just_ended_tells_its_end() {
         started: clock::wall(),
         ended: None,
         error: None,
+        progress: None,
     };
     store::write(&*store, Kind::Task, "op-1", Expect::Any, &task, Safety::PowerLoss).await.unwrap();
     let mut rig = Rig::on(config(&[&pdu], vec![node("n1", None, &["pdu/1"])]), store).await;

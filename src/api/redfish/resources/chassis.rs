@@ -9,7 +9,7 @@ use super::{
         error::Error,
         reply::Reply,
     },
-    collection, managers, readings, sensors, systems,
+    collection, environment_metrics, managers, power, power_subsystem, readings, sensors, systems, thermal_subsystem,
 };
 use crate::fleet::{ChassisView, NodeView};
 
@@ -117,9 +117,16 @@ fn own(node: &NodeView) -> Doc {
     }
     if readings::has_thermal(node) {
         doc.link("Thermal", &format!("{uri}/Thermal"));
+        doc.link("ThermalSubsystem", &thermal_subsystem::uri(id));
     }
     if readings::has_power(node) {
         doc.link("Power", &format!("{uri}/Power"));
+    }
+    if !node.feeds.is_empty() {
+        doc.link("PowerSubsystem", &power_subsystem::uri(id));
+    }
+    if power::has_meter(node) {
+        doc.link("EnvironmentMetrics", &environment_metrics::uri(id));
     }
     doc.obj("Links", |o| {
         o.links("ComputerSystems", [systems::uri(id)]);

@@ -1,8 +1,11 @@
 //! One file per resource: its descriptor, its handlers, and the pure function that writes it.
 
 pub mod accounts;
+pub mod aggregates;
+pub mod aggregation;
 pub mod certificates;
 pub mod chassis;
+pub mod environment_metrics;
 pub mod ethernet;
 pub mod event_service;
 pub mod json_schemas;
@@ -12,6 +15,7 @@ pub mod metadata;
 pub mod network_protocol;
 pub mod openapi;
 pub mod power;
+pub mod power_subsystem;
 pub mod privilege_map;
 pub mod processors;
 pub mod readings;
@@ -27,6 +31,7 @@ pub mod system_patch;
 pub mod systems;
 pub mod tasks;
 pub mod thermal;
+pub mod thermal_subsystem;
 
 #[cfg(test)]
 pub mod samples;

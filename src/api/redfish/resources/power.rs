@@ -38,23 +38,27 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
 }
 
 /// What the node consumes: what its host measures, else the sum of its metered feeds (all of them have to be).
-fn consumption(node: &NodeView) -> Option<f64> {
+pub fn consumption(node: &NodeView) -> Option<f64> {
+    match meter(node) {
+        Some(meter) => meter.reading.value,
+        None => node.feeds.iter().map(|f| measured(node, f, Measure::Power)).sum(),
+    }
+}
+
+/// The one reading that is a node's consumption; `None`: that of its feeds is summed.
+pub fn meter(node: &NodeView) -> Option<Named<'_>> {
     let watts = |n: &Named<'_>| n.reading.measure == Measure::Power;
     let host = node.config.host.as_ref();
-    if let Some(own) = readings::all(node).find(|n| watts(n) && Some(n.unit) == host) {
-        return own.reading.value;
-    }
-    if node.feeds.is_empty() {
-        return readings::all(node).find(watts).and_then(|n| n.reading.value);
-    }
-    node.feeds.iter().map(|f| measured(node, f, Measure::Power)).sum()
+    let own = readings::all(node).find(|n| watts(n) && Some(n.unit) == host);
+    own.or_else(|| readings::all(node).find(watts).filter(|_| node.feeds.is_empty()))
 }
 
 fn measured(node: &NodeView, feed: &FeedView, measure: Measure) -> Option<f64> {
     readings::all(node).find(|n| *n.unit == feed.unit && n.reading.measure == measure)?.reading.value
 }
 
-fn has_meter(node: &NodeView) -> bool {
+/// Whether anything of its consumption is measured.
+pub fn has_meter(node: &NodeView) -> bool {
     readings::all(node).any(|n| n.reading.measure == Measure::Power)
 }
 
@@ -109,22 +113,33 @@ fn voltage(o: &mut Doc, uri: &str, index: usize, named: &Named<'_>) {
 }
 
 fn supply(o: &mut Doc, uri: &str, index: usize, node: &NodeView, feed: &FeedView) {
-    o.set("@odata.id", format!("{uri}#/PowerSupplies/{index}")).set("MemberId", index.to_string()).set(
-        "Name",
-        feed.name.as_deref().map_or_else(|| format!("Feed {}", feed.unit), |n| format!("Feed {} ({n})", feed.unit)),
-    );
+    o.set("@odata.id", format!("{uri}#/PowerSupplies/{index}"))
+        .set("MemberId", index.to_string())
+        .set("Name", feed_name(feed));
+    feed_status(o, feed);
     o.volatile(|o| {
-        let state = match &feed.power {
-            _ if !feed.reachable => "UnavailableOffline",
-            None => "UnavailableOffline",
-            Some(power) if power.value.is_on() => "Enabled",
-            Some(_) => "Disabled",
-        };
+        o.opt("LineInputVoltage", measured(node, feed, Measure::Voltage))
+            .opt("PowerInputWatts", measured(node, feed, Measure::Power));
+    });
+}
+
+/// What people call a feed.
+pub fn feed_name(feed: &FeedView) -> String {
+    feed.name.as_deref().map_or_else(|| format!("Feed {}", feed.unit), |n| format!("Feed {} ({n})", feed.unit))
+}
+
+/// `Status` of a feed: what its outlet does.
+pub fn feed_status(o: &mut Doc, feed: &FeedView) {
+    let state = match &feed.power {
+        _ if !feed.reachable => "UnavailableOffline",
+        None => "UnavailableOffline",
+        Some(power) if power.value.is_on() => "Enabled",
+        Some(_) => "Disabled",
+    };
+    o.volatile(|o| {
         o.obj("Status", |o| {
             o.set("State", state).set("Health", if feed.reachable { "OK" } else { "Warning" });
         });
-        o.opt("LineInputVoltage", measured(node, feed, Measure::Voltage))
-            .opt("PowerInputWatts", measured(node, feed, Measure::Power));
     });
 }
 

@@ -65,6 +65,29 @@ pub fn status(o: &mut Doc, reading: &Reading) {
     });
 }
 
+/// An excerpt of a sensor, as resources embed it.
+pub fn excerpt(o: &mut Doc, node: &str, named: &Named<'_>) {
+    o.set("DataSourceUri", sensor_uri(node, named));
+    o.volatile(|o| {
+        o.set("Reading", named.reading.value);
+    });
+}
+
+/// The URI of a reading's sensor.
+pub fn sensor_uri(node: &str, named: &Named<'_>) -> String {
+    format!("{}/{}", super::sensors::collection_uri(node), named.id)
+}
+
+/// The worst judgement of some readings.
+pub fn worst<'n>(all: impl Iterator<Item = Named<'n>>) -> &'static str {
+    let rank = |state: ReadingState| match state {
+        ReadingState::Ok => 0,
+        ReadingState::Warning => 1,
+        ReadingState::Critical => 2,
+    };
+    health(all.map(|named| named.reading.state).max_by_key(|state| rank(*state)).unwrap_or(ReadingState::Ok))
+}
+
 /// The word for a device's judgement.
 pub fn health(state: ReadingState) -> &'static str {
     match state {

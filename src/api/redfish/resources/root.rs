@@ -48,6 +48,7 @@ fn links(call: &Call<'_>) -> Vec<(&'static str, &'static str)> {
         ("Systems", super::systems::URI),
         ("Chassis", super::chassis::URI),
         ("Managers", super::managers::URI),
+        ("AggregationService", super::aggregation::URI),
         ("Tasks", super::tasks::URI),
         ("SessionService", super::sessions::URI),
         ("AccountService", super::accounts::URI),

@@ -88,7 +88,7 @@ fn thresholds(o: &mut Doc, t: &Thresholds) {
 
 fn render(node: &str, named: &Named<'_>) -> Doc {
     let reading = named.reading;
-    let mut doc = Doc::resource(&SENSOR, &format!("{}/{}", collection_uri(node), named.id));
+    let mut doc = Doc::resource(&SENSOR, &readings::sensor_uri(node, named));
     doc.set("Id", named.id.as_ref())
         .set("Name", &reading.name)
         .opt("ReadingType", kind(reading.measure))

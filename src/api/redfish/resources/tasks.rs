@@ -23,6 +23,9 @@ pub const URI: &str = "/redfish/v1/TaskService";
 const TASKS: &str = "/redfish/v1/TaskService/Tasks";
 const MONITORS: &str = "/redfish/v1/TaskService/TaskMonitors";
 
+/// Nodes that failed, of a task for many, that are named.
+const MOST_FAILURES: usize = 1_000;
+
 /// The service.
 pub static SERVICE: Resource = Resource {
     schema: "TaskService",
@@ -135,12 +138,26 @@ fn render(task: &TaskView) -> Doc {
         .set("TaskStatus", health)
         .set("StartTime", task.started)
         .opt("EndTime", task.ended)
-        .opt("PercentComplete", task.ended.is_some().then_some(100u32))
+        .opt("PercentComplete", percent(task))
         .set("TaskMonitor", monitor_uri(&task.id))
         .arr("Messages", |a| {
             a.item_obj(|o| message.write(o, false));
+            for failure in task.progress.iter().flat_map(|progress| &progress.failed).take(MOST_FAILURES) {
+                a.item_obj(|o| m::RESET_FAILED.with([failure.node.as_str(), &failure.error]).write(o, false));
+            }
         });
     doc
+}
+
+fn percent(task: &TaskView) -> Option<u32> {
+    match &task.progress {
+        _ if task.ended.is_some() => Some(100),
+        // Not before its end.
+        Some(progress) => {
+            u32::try_from(progress.ended * 100 / progress.total.max(1)).ok().map(|percent| percent.min(99))
+        }
+        None => None,
+    }
 }
 
 #[cfg(test)]
@@ -150,6 +167,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
+    use crate::fleet::{Progress, view::Failure};
 
     #[test]
     fn a_task_ends_well_or_says_why_not() {
@@ -161,6 +179,7 @@ mod tests {
             started: datetime!(2026-01-01 00:00 UTC),
             ended: None,
             error: None,
+            progress: None,
         };
         let value = |t: &TaskView| serde_json::from_slice::<Value>(&render(t).finish().bytes).unwrap();
         assert_eq!(value(&task)["TaskState"], "Running");
@@ -171,5 +190,27 @@ mod tests {
         assert_eq!(v["TaskState"], "Exception");
         let message = v["Messages"][0]["Message"].as_str().unwrap();
         assert!(message.ends_with("ForceRestart of node-01: relay stuck."), "{message}");
+    }
+
+    #[test]
+    fn a_task_for_many_says_how_far_it_is_and_who_failed() {
+        let failed = vec![Failure { node: "n2".parse().unwrap(), error: "relay stuck".into() }];
+        let mut task = TaskView {
+            id: "8".into(),
+            name: "On of 4 nodes".into(),
+            principal: "admin".into(),
+            node: None,
+            started: datetime!(2026-01-01 00:00 UTC),
+            ended: None,
+            error: None,
+            progress: Some(Progress { total: 4, begun: 4, ended: 3, failed, ..Progress::default() }),
+        };
+        let value = |t: &TaskView| serde_json::from_slice::<Value>(&render(t).finish().bytes).unwrap();
+        assert_eq!(value(&task)["PercentComplete"], 75);
+        assert_eq!(value(&task)["Messages"][1]["MessageArgs"][0], "n2");
+        task.progress.as_mut().unwrap().ended = 4;
+        assert_eq!(value(&task)["PercentComplete"], 99, "not before its end");
+        task.ended = Some(task.started);
+        assert_eq!(value(&task)["PercentComplete"], 100);
     }
 }

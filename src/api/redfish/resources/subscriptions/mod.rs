@@ -4,7 +4,7 @@
 mod read;
 mod show;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -155,7 +155,7 @@ fn failed(call: &Call<'_>, error: SubscriptionError, shown: &str) -> Error {
         SubscriptionError::Store(cause) => {
             let cause = cause.to_string();
             tracing::warn!(%cause, request = %call.actor.request, "a subscription could not be kept");
-            Error::new(503, m::NOT_KEPT.with([&cause])).retry(Duration::from_secs(30))
+            Error::not_kept(&cause)
         }
     }
 }

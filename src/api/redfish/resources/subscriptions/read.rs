@@ -120,19 +120,10 @@ fn is_message_id(id: &str) -> bool {
 }
 
 fn origins(fields: &mut Fields) -> Vec<String> {
-    let Some(value) = fields.take("OriginResources") else { return Vec::new() };
-    let uris = value.as_array().and_then(|items| {
-        items.iter().map(|i| i.get("@odata.id").and_then(Value::as_str).map(str::to_owned)).collect::<Option<Vec<_>>>()
-    });
-    let Some(uris) = uris else {
-        fields.problem(m::PROPERTY_TYPE.with(["given", "OriginResources"]).about("OriginResources"));
-        return Vec::new();
-    };
+    let Some(uris) = fields.links("OriginResources") else { return Vec::new() };
     bounded(fields, "OriginResources", &uris);
     if let Some(wrong) = uris.iter().find(|uri| !uri.starts_with("/redfish/v1/")) {
-        let shown: String = wrong.chars().take(80).collect();
-        let message = m::PROPERTY_INCORRECT.with(["OriginResources", &shown]);
-        fields.problem(message.detail("It has to be a URI of this service.").about("OriginResources"));
+        fields.incorrect("OriginResources", wrong, "It has to be a URI of this service");
     }
     uris
 }
