@@ -199,6 +199,13 @@ impl Delivery {
         &self.inner.log
     }
 
+    /// The newest events that the account `owner` may see, oldest first.
+    pub fn recent(&self, owner: &str) -> Vec<Arc<Record>> {
+        let mut all = self.inner.log.recent();
+        all.retain(|event| self.inner.look.sees(owner, event));
+        all
+    }
+
     /// New settings; they count for what is being delivered too.
     pub fn reconfigure(&self, settings: Settings) {
         if self.inner.local.swap(settings.local, Ordering::Relaxed) != settings.local

@@ -4,9 +4,9 @@ use super::{
     descriptor::Resource,
     resources::{
         accounts, aggregates, aggregation, certificates, chassis, environment_metrics, ethernet, event_service,
-        json_schemas, logs, managers, metadata, network_protocol, openapi, power, power_subsystem, privilege_map,
-        processors, registries, reset, roles, root, sensors, sessions, sse, subscriptions, systems, tasks, thermal,
-        thermal_subsystem,
+        json_schemas, logs, manager_log, managers, metadata, network_protocol, openapi, power, power_subsystem,
+        privilege_map, processors, registries, reset, roles, root, sensors, sessions, sse, subscriptions, systems,
+        tasks, thermal, thermal_subsystem,
     },
 };
 
@@ -55,6 +55,10 @@ pub static ALL: &[&Resource] = &[
     &managers::COLLECTION,
     &managers::MANAGER,
     &network_protocol::NETWORK_PROTOCOL,
+    &manager_log::SERVICES,
+    &manager_log::SERVICE,
+    &manager_log::ENTRIES,
+    &manager_log::ENTRY,
     &certificates::COLLECTION,
     &certificates::CERTIFICATE,
     &certificates::SERVICE,

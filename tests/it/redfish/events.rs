@@ -64,6 +64,16 @@ async fn a_power_change_is_told_with_who_did_it() {
         (&event["Username"], &event["Message"]),
         (&json!("admin"), &json!("The resource pdu-1 is powered off."))
     );
+    // It stands in the log too, for those who may see it.
+    let entries = "/redfish/v1/Managers/rackfish/LogServices/Events/Entries";
+    let log = rig.get(entries).await.body;
+    let told = log["Members"].as_array().unwrap().iter().find(|entry| entry["EventId"] == first).unwrap();
+    assert_eq!(
+        (&told["Username"], &told["MessageId"]),
+        (&json!("tenant"), &json!("ResourceEvent.1.4.ResourcePoweredOn"))
+    );
+    let log = rig.as_user("tenant", Method::GET, entries, None).await.body;
+    assert!(!log.to_string().contains("Systems/ipmi-1") && log.to_string().contains("Systems/pdu-1"), "{log}");
     // Changed and removed under its tag; nobody else's business.
     let tag = rig.get(&uri).await.header("etag").to_owned();
     assert_eq!(rig.patch(&uri, json!({"Context": "new", "DeliveryRetryPolicy": "SuspendRetries"})).await.status, 200);

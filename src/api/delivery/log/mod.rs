@@ -28,7 +28,7 @@ use segment::Segment;
 /// Events that are kept on disk: hours of a large fleet's, about 50 MB at most.
 pub const KEPT: u64 = 65_536;
 /// Events that are kept in memory.
-const RECENT: usize = 2_048;
+pub const RECENT: usize = 2_048;
 /// Events in a file.
 const SEGMENT: u64 = 4_096;
 /// Files kept: each start of the program begins a new one.
@@ -197,6 +197,11 @@ impl EventLog {
     /// The newest event's id; 0: there never was one.
     pub fn newest(&self) -> u64 {
         *self.newest.borrow()
+    }
+
+    /// The newest events, oldest first: those that are in memory.
+    pub fn recent(&self) -> Vec<Arc<Record>> {
+        self.state().recent.iter().cloned().collect()
     }
 
     /// Tells of each new event.

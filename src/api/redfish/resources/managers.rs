@@ -11,7 +11,7 @@ use super::{
         messages as m,
         reply::Reply,
     },
-    chassis, collection, network_protocol, systems,
+    chassis, collection, manager_log, network_protocol, systems,
 };
 use crate::fleet::{ManagerView, view::ManagerRef};
 
@@ -60,7 +60,11 @@ fn list(call: &Call<'_>) -> Result<Reply, Error> {
 
 fn get(call: &Call<'_>) -> Result<Reply, Error> {
     let manager = call.face.fleet.manager(call.actor, call.param(0)).ok_or_else(|| call.not_found())?;
-    Ok(Reply::ok(render(&manager, call.face.fleet.uuid(), OffsetDateTime::now_utc())))
+    let mut doc = render(&manager, call.face.fleet.uuid(), OffsetDateTime::now_utc());
+    if manager.endpoint.is_none() && call.face.subscriptions.is_some() {
+        doc.link("LogServices", &manager_log::services_uri());
+    }
+    Ok(Reply::ok(doc))
 }
 
 fn render(manager: &ManagerView, service: uuid::Uuid, now: OffsetDateTime) -> Doc {

@@ -10,6 +10,7 @@ pub mod ethernet;
 pub mod event_service;
 pub mod json_schemas;
 pub mod logs;
+pub mod manager_log;
 pub mod managers;
 pub mod metadata;
 pub mod network_protocol;
