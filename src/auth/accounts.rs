@@ -118,6 +118,12 @@ impl Accounts {
         self.map.load().get(name).cloned()
     }
 
+    /// Whether there is one that differs in case at most.
+    pub fn has_ignoring_case(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        self.map.load().keys().any(|known| known.to_lowercase() == name)
+    }
+
     pub fn list(&self) -> Vec<AccountInfo> {
         self.map.load().values().map(|account| account.info()).collect()
     }
@@ -288,7 +294,7 @@ impl Inner {
 }
 
 /// A name goes into a Basic header (no colon, RFC 7617), into URIs and into log lines.
-fn acceptable_name(name: &str) -> Result<(), AccountError> {
+pub(super) fn acceptable_name(name: &str) -> Result<(), AccountError> {
     let length = name.chars().count();
     if length == 0 || length > MAX_NAME {
         return Err(unacceptable("UserName", &format!("has to have 1 to {MAX_NAME} characters")));

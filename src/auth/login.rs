@@ -6,15 +6,16 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use futures_util::future::join_all;
 
 use super::{
     AuthError, NewSession, Principal,
     accounts::{Account, Accounts, MAX_PASSWORD},
     cache::Cache,
+    ldap::Directory,
     oauth::{OAuth, refusal::Refusal},
-    outside::{Identity, Outside, Source},
+    outside::{Identity, Outside, Proven as Passed, Source},
     password::Hasher,
     session::{Session, SessionDoc, Sessions},
     throttle::Throttle,
@@ -28,9 +29,6 @@ use crate::{
 const SWEEP: Duration = Duration::from_secs(15);
 /// The last use of a session that is written behind may be that much too old.
 const SAVE_AFTER: Duration = Duration::from_secs(30);
-/// What belongs to the bearer of a token (subscriptions) goes on for that long after the last good one: nobody can be
-/// asked whether they still have a role there.
-const BEARER_FOR: Duration = Duration::from_hours(24 * 7);
 /// An account that changes under a check's hands is looked at again that often.
 const ATTEMPTS: usize = 3;
 
@@ -44,7 +42,9 @@ pub(super) struct Inner {
     pub verified: Cache,
     pub oauth: OAuth,
     pub outside: Outside,
-    throttle: Throttle,
+    pub proven: Passed,
+    pub directory: ArcSwapOption<Directory>,
+    pub throttle: Throttle,
     /// Of refused tokens, apart from wrong passwords: a client whose token has expired must not slow down others.
     refused: Throttle,
 }
@@ -54,6 +54,7 @@ impl Inner {
         let (accounts, sessions, outside) = read(&*store).await?;
         hasher.decoy().await?;
         let oauth = OAuth::new(&config.oauth);
+        let directory = ArcSwapOption::new(directory(&config));
         Ok(Self {
             store,
             config: ArcSwap::from_pointee(config),
@@ -63,17 +64,36 @@ impl Inner {
             verified: Cache::new(),
             oauth,
             outside,
+            proven: Passed::default(),
+            directory,
             throttle: Throttle::new(),
             refused: Throttle::new(),
         })
+    }
+
+    /// New settings. When the directory or the role of a group is another one, everybody is confirmed anew at next use.
+    pub fn reconfigure(&self, config: AuthConfig) {
+        self.oauth.reconfigure(&config.oauth);
+        if self.config.load().ldap != config.ldap {
+            self.directory.store(directory(&config));
+            self.proven.clear();
+            self.verified.forget(0);
+            self.outside.doubt(Source::Ldap);
+        }
+        self.config.store(Arc::new(config));
     }
 
     pub fn session_timeout(&self) -> Duration {
         self.config.load().session_timeout
     }
 
-    /// The account, if the password is right.
-    pub async fn check(&self, user: &str, password: &str, peer: Option<IpAddr>) -> Result<Arc<Account>, AuthError> {
+    /// Who that is, if the password is right.
+    pub async fn check(&self, user: &str, password: &str, peer: Option<IpAddr>) -> Result<Proven, AuthError> {
+        if self.accounts.get(user).is_none()
+            && let Some(directory) = self.directory.load_full()
+        {
+            return self.check_outside(&directory, user, password, peer).await.map(Proven::Outside);
+        }
         if password.len() <= MAX_PASSWORD {
             let key = self.verified.key(user, password);
             for _ in 0..ATTEMPTS {
@@ -92,7 +112,7 @@ impl Inner {
                     right
                 };
                 match account {
-                    Some(account) if right && account.enabled => return Ok(account),
+                    Some(account) if right && account.enabled => return Ok(Proven::Account(account)),
                     _ => break,
                 }
             }
@@ -100,7 +120,7 @@ impl Inner {
         Err(self.refuse(user, peer).await)
     }
 
-    async fn refuse(&self, user: &str, peer: Option<IpAddr>) -> AuthError {
+    pub async fn refuse(&self, user: &str, peer: Option<IpAddr>) -> AuthError {
         let throttled = self.throttle.failed(peer, self.config.load().failures_per_minute);
         // Names that are no account's may be passwords typed into the wrong field.
         let shown = if self.accounts.get(user).is_some() { user } else { "(unknown)" };
@@ -118,8 +138,8 @@ impl Inner {
     }
 
     pub async fn login(&self, user: &str, password: &str, peer: Option<IpAddr>) -> Result<NewSession, AuthError> {
-        let account = self.check(user, password, peer).await?;
-        let (session, token) = self.sessions.make(&account.name, None, peer);
+        let proven = self.check(user, password, peer).await?;
+        let (session, token) = self.sessions.make(proven.name(), proven.source(), peer);
         // Written behind: when it gets lost with a crash, its client logs in again. A full disk keeps nobody out.
         let document = self.sessions.document(&session);
         let written =
@@ -132,25 +152,34 @@ impl Inner {
         let evicted = self.sessions.add(Arc::new(session), self.config.load().max_sessions);
         self.forget(&evicted, Safety::Behind).await;
         // The account may have changed while the session was not in force yet, and so was not ended with the others.
-        if self.accounts.get(user).is_none_or(|now| now.hash != account.hash || !now.enabled) {
+        if !self.still(&proven) {
             self.logout(&id).await?;
             return Err(AuthError::BadCredentials);
         }
-        Ok(NewSession { principal: account.principal(Some(Arc::clone(&id))), id, token })
+        Ok(NewSession { principal: proven.principal(Some(Arc::clone(&id))), id, token })
+    }
+
+    /// Whether it is what it was when the password was checked.
+    fn still(&self, proven: &Proven) -> bool {
+        let account = self.accounts.get(proven.name());
+        match proven {
+            Proven::Account(was) => account.is_some_and(|now| now.hash == was.hash && now.enabled),
+            Proven::Outside(was) => account.is_none() && self.outside.get(&was.name, was.source).is_some(),
+        }
     }
 
     /// Whose token it is. The account is looked up anew: its role and limits are those of now.
-    pub fn token(&self, token: &str) -> Result<Principal, AuthError> {
+    pub fn token(&self, token: &str) -> Result<(Principal, Option<Arc<Identity>>), AuthError> {
         let session = self.sessions.touch(token, self.session_timeout()).ok_or(AuthError::BadToken)?;
         let id = Some(Arc::clone(&session.id));
         match (session.source, self.accounts.get(&session.user)) {
-            (None, Some(account)) if account.enabled => Ok(account.principal(id)),
+            (None, Some(account)) if account.enabled => Ok((account.principal(id), None)),
             // A local account that has the name now is somebody else's.
             (Some(source), None) => {
                 let identity = self.outside.get(&session.user, source).filter(|i| self.believed(i));
                 let identity = identity.ok_or(AuthError::BadToken)?;
                 identity.touch();
-                Ok(identity.principal(id))
+                Ok((identity.principal(id), Some(identity)))
             }
             _ => Err(AuthError::BadToken),
         }
@@ -172,18 +201,6 @@ impl Inner {
         // For subscriptions and streams, which go on when the request is over.
         self.outside.remember(&principal, Source::Token, Some(&values));
         Ok(principal)
-    }
-
-    /// Whether what its source said of somebody still holds.
-    pub fn believed(&self, identity: &Identity) -> bool {
-        match identity.source {
-            Source::Token => {
-                let worth = self.oauth.worth(&identity.name, identity.handle.as_deref().unwrap_or_default());
-                let same = |(role, scope)| role == identity.role && scope == *identity.scope;
-                identity.checked() < BEARER_FOR && worth.is_some_and(same)
-            }
-            Source::Ldap => false,
-        }
     }
 
     pub async fn logout(&self, id: &str) -> Result<bool, AuthError> {
@@ -229,6 +246,48 @@ impl Inner {
                 Err(StoreError::Conflict { .. }) => {}
                 Err(e) => tracing::warn!(error = %e, "the last use of a session is not kept"),
             }
+        }
+    }
+}
+
+/// Who has proven who they are.
+pub(super) enum Proven {
+    /// A local account.
+    Account(Arc<Account>),
+    /// Somebody from outside.
+    Outside(Arc<Identity>),
+}
+
+impl Proven {
+    fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Account(account) => &account.name,
+            Self::Outside(identity) => &identity.name,
+        }
+    }
+
+    fn source(&self) -> Option<Source> {
+        match self {
+            Self::Account(_) => None,
+            Self::Outside(identity) => Some(identity.source),
+        }
+    }
+
+    pub fn principal(&self, session: Option<Arc<str>>) -> Principal {
+        match self {
+            Self::Account(account) => account.principal(session),
+            Self::Outside(identity) => identity.principal(session),
+        }
+    }
+}
+
+/// The directory of a configuration, if there is one.
+fn directory(config: &AuthConfig) -> Option<Arc<Directory>> {
+    match Directory::new(Arc::clone(config.ldap.as_ref()?)) {
+        Ok(directory) => Some(Arc::new(directory)),
+        Err(error) => {
+            tracing::error!(%error, "no TLS for auth.ldap: only local accounts can log in");
+            None
         }
     }
 }

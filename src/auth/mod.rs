@@ -3,17 +3,19 @@
 //! The public face of this room; the bodies live below: `accounts` (what there is, and changes with compare-and-set),
 //! `login` (is this password right?), `password` (argon2id off the async threads), `cache` (passwords that were checked
 //! a moment ago), `throttle` (guessers are slowed down, never those who know), `session` (tokens), `first` (the first
-//! account), [`oauth`] (tokens that others have signed), `outside` (what is known of people whose account lies elsewhere).
+//! account), `outside` (what is known of people whose account lies elsewhere), `elsewhere` (their logins and sessions),
+//! `ldap` (the directory), [`oauth`] (tokens that others have signed).
 //!
 //! An account may log in any number of times and is never locked: a client that polls with a session cache of its own
 //! must not be shut out by others, nor by its own forgotten sessions.
 
 mod accounts;
 mod cache;
+mod elsewhere;
 mod first;
+mod ldap;
 mod login;
 pub mod oauth;
-#[allow(dead_code)] // what confirms identities again comes with the first source that can be asked
 mod outside;
 mod password;
 mod session;
@@ -21,7 +23,7 @@ mod session;
 mod tests;
 mod throttle;
 
-use std::{net::IpAddr, path::Path, path::PathBuf, sync::Arc};
+use std::{net::IpAddr, path::Path, path::PathBuf, sync::Arc, time::Duration};
 
 use time::OffsetDateTime;
 
@@ -63,6 +65,9 @@ pub enum AuthError {
     /// Too many wrong passwords from that address lately; right ones still get through.
     #[error("too many failed logins from {0}; wait a moment")]
     Throttled(IpAddr),
+    /// No local account has the name, and the directory that might know it does not answer; when to try again.
+    #[error("only local accounts can log in at the moment: the directory can't be asked")]
+    DirectoryDown(Duration),
     /// The store failed.
     #[error("accounts can't be read")]
     Store(#[from] crate::store::StoreError),
@@ -154,6 +159,57 @@ pub enum AccountError {
     Store(#[from] crate::store::StoreError),
 }
 
+/// What the directory of a configuration says of a user, for `rackfish account test`.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// The server that answered.
+    pub server: String,
+    /// What it says; or why the user is refused.
+    pub found: Result<Found, String>,
+}
+
+/// A user in the directory.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Their entry.
+    pub dn: String,
+    /// What they are called here.
+    pub name: String,
+    /// Their groups, groups in groups included.
+    pub groups: Vec<String>,
+    /// What they would get; or why nothing.
+    pub rights: Result<(Role, Scope), String>,
+}
+
+/// Asks the directory as a login does; without a password whether there is such a user is all that is known. `Err`: it
+/// can't be asked, with the reason.
+pub async fn try_directory(
+    config: &Arc<crate::config::Ldap>,
+    user: &str,
+    password: Option<&Secret>,
+) -> Result<Trial, String> {
+    let directory = ldap::Directory::new(Arc::clone(config)).map_err(|error| error.to_string())?;
+    let answer = match password {
+        Some(password) => directory.prove(user, password.expose(), false).await,
+        None => directory.look(user).await,
+    };
+    let found = answer.map_err(|down| down.why)?.map_err(|refusal| refusal.to_string());
+    let found = found.map(|person| Found {
+        rights: match (person.disabled, person.rights) {
+            (Some(reason), _) => Err(reason.to_owned()),
+            (None, Some(_)) if accounts::acceptable_name(&person.name).is_err() => {
+                Err("the name can't be an account's".to_owned())
+            }
+            (None, Some((role, scope))) => Ok((role, Scope::clone(&scope))),
+            (None, None) => Err("none of the user's groups is in auth.ldap.roles".to_owned()),
+        },
+        groups: person.groups.iter().map(ToString::to_string).collect(),
+        dn: person.dn,
+        name: person.name,
+    });
+    Ok(Trial { server: directory.server().to_owned(), found })
+}
+
 /// What [`Auth::open`] reads, without the time that it takes to hash: for `crate::fuzzing`.
 pub(crate) async fn read_documents(store: &Arc<dyn Store>) -> Result<(), crate::store::StoreError> {
     login::read(&**store).await.map(drop)
@@ -175,19 +231,19 @@ impl Auth {
     async fn open_with(store: Arc<dyn Store>, config: AuthConfig, hasher: password::Hasher) -> Result<Self, AuthError> {
         let inner = Arc::new(Inner::open(store, config, hasher).await?);
         tokio::spawn(login::sweep(Arc::downgrade(&inner)));
+        tokio::spawn(elsewhere::confirm_all(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
 
     /// New settings, without dropping sessions.
     #[allow(clippy::needless_pass_by_value)] // part of the room's contract
     pub fn reconfigure(&self, config: AuthConfig) {
-        self.inner.oauth.reconfigure(&config.oauth);
-        self.inner.config.store(Arc::new(config));
+        self.inner.reconfigure(config);
     }
 
     /// HTTP Basic: verified against the cache of verified credentials first, argon2 off the async threads second.
     pub async fn basic(&self, user: &str, password: &str, peer: Option<IpAddr>) -> Result<Principal, AuthError> {
-        self.inner.check(user, password, peer).await.map(|account| account.principal(None))
+        self.inner.check(user, password, peer).await.map(|proven| proven.principal(None))
     }
 
     /// Makes a session.
@@ -195,9 +251,17 @@ impl Auth {
         self.inner.login(user, password, peer).await
     }
 
-    /// Whose token it is; touches the session.
+    /// Whose token it is; touches the session. Asks nobody: somebody from outside has the rights last confirmed.
     pub fn token(&self, token: &str) -> Result<Principal, AuthError> {
-        self.inner.token(token)
+        self.inner.token(token).map(|(principal, _)| principal)
+    }
+
+    /// As [`Self::token`], for a request: the rights of somebody from outside are confirmed first if it is time to.
+    pub async fn token_now(&self, token: &str) -> Result<Principal, AuthError> {
+        let (principal, identity) = self.inner.token(token)?;
+        let Some(identity) = identity else { return Ok(principal) };
+        self.inner.confirm_if_due(&identity).await;
+        self.token(token)
     }
 
     /// Whose token it is that somebody else has signed (`Authorization: Bearer`). May wait some seconds for keys that are

@@ -5,7 +5,7 @@
 //! starts without the right time must not end everybody's session once it learns it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::IpAddr,
     sync::{
         Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -188,6 +188,11 @@ impl Sessions {
     pub fn unsaved(&self, by: Duration) -> Vec<Arc<Session>> {
         let late = |s: &Session| s.used.load(Ordering::Relaxed).saturating_sub(s.saved.load(Ordering::Relaxed));
         self.read().by_id.values().filter(|s| late(s) > millis(by)).cloned().collect()
+    }
+
+    /// Who of that source has a session.
+    pub fn users(&self, source: Source) -> HashSet<Arc<str>> {
+        self.read().by_id.values().filter(|s| s.source == Some(source)).map(|s| Arc::clone(&s.user)).collect()
     }
 
     /// When it was last used, for [`Session::saved`].

@@ -36,6 +36,8 @@ pub(super) enum AccountCommand {
     Passwd(PasswdArgs),
     /// Take an account away; its sessions end
     Remove(RemoveArgs),
+    /// Ask the directory (auth.ldap) what a user would get; the service need not run
+    Test(super::account_test::TestArgs),
 }
 
 #[derive(Debug, Args)]
@@ -109,6 +111,7 @@ impl From<RoleArg> for Role {
 
 pub(super) fn run(command: AccountCommand) -> Result<(), CliError> {
     match command {
+        AccountCommand::Test(args) => super::account_test::run(&args),
         AccountCommand::List(args) => list(&args.reach),
         AccountCommand::Add(args) => {
             let (password, made) = args.password.get(&args.name)?;

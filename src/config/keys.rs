@@ -31,7 +31,7 @@ pub const SERVER: &[&str] = &[
 pub const TLS: &[&str] = &["certificate", "key", "client_ca", "names", "insecure_plain_http"];
 
 /// `[auth]`
-pub const AUTH: &[&str] = &["session_timeout", "max_sessions", "failures_per_minute", "min_password", "oauth"];
+pub const AUTH: &[&str] = &["session_timeout", "max_sessions", "failures_per_minute", "min_password", "oauth", "ldap"];
 
 /// `[auth.oauth.NAME]`
 pub const OAUTH: &[&str] = &[
@@ -52,6 +52,31 @@ pub const OAUTH: &[&str] = &[
 
 /// A table in `roles`.
 pub const OAUTH_ROLE: &[&str] = &["value", "role", "nodes", "groups"];
+
+/// `[auth.ldap]`
+pub const LDAP: &[&str] = &[
+    "url",
+    "start_tls",
+    "insecure_plain",
+    "ca_file",
+    "bind_dn",
+    "bind_password",
+    "schema",
+    "user_base",
+    "user_filter",
+    "name_attribute",
+    "group_base",
+    "nested",
+    "roles",
+    "timeout",
+    "retry",
+    "recheck",
+    "grace",
+    "cache",
+];
+
+/// A table in `auth.ldap.roles`.
+pub const LDAP_ROLE: &[&str] = &["group", "role", "nodes", "groups"];
 
 /// `[patience]`
 pub const PATIENCE: &[&str] = &["action", "refresh_after", "stale_after", "repeat_window", "soft_off"];
@@ -139,12 +164,14 @@ pub const SECRET: &[&str] = &["file", "env"];
 
 /// Every key of the loader as a dotted path; `*` stands for a name. For the example file's test.
 pub fn all_paths() -> Vec<String> {
-    let groups: [(&str, &[&str]); 16] = [
+    let groups: [(&str, &[&str]); 18] = [
         ("server", SERVER),
         ("server.tls", TLS),
         ("auth", AUTH),
         ("auth.oauth.*", OAUTH),
         ("auth.oauth.*.roles", OAUTH_ROLE),
+        ("auth.ldap", LDAP),
+        ("auth.ldap.roles", LDAP_ROLE),
         ("patience", PATIENCE),
         ("inrush", INRUSH),
         ("endpoints.*", ENDPOINT),

@@ -14,7 +14,7 @@ use crate::{
 use super::{
     check, endpoint, keys, layers,
     layers::{Env, Seen},
-    names, node,
+    ldap, names, node,
     problem::{Problem, Problems},
     range,
     secret::Secrets,
@@ -103,7 +103,8 @@ pub fn process_env() -> Env {
 }
 
 fn build(cx: &mut Cx<'_>, docs: &[Map], fixed: &Map) -> Config {
-    let (server, auth, patience, inrush) = server::read(fixed, cx.sources, &mut cx.p);
+    let (server, mut auth, patience, inrush) = server::read(fixed, cx.sources, &mut cx.p);
+    auth.ldap = ldap::read(cx, fixed);
     let defaults = defaults(cx, fixed);
     let mut budget = range::MAX_NAMES;
 
@@ -126,6 +127,9 @@ fn build(cx: &mut Cx<'_>, docs: &[Map], fixed: &Map) -> Config {
         drafts.extend(node::read(cx, &named, defaults, &known, &enclosures));
     }
     check::nodes(&drafts, &places, cx.sources, &mut cx.p);
+    if let Some(directory) = &auth.ldap {
+        ldap::check(cx, fixed, directory, &drafts.iter().map(|draft| &draft.node));
+    }
 
     Config {
         server,

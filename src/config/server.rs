@@ -206,6 +206,8 @@ fn auth(s: &Section<'_>, sources: &Sources, p: &mut Problems) -> AuthConfig {
             .unwrap_or(default.failures_per_minute),
         min_password: s.int(p, sources, "min_password", 1..=128).unwrap_or(default.min_password),
         oauth: oauth::read(s, sources, p),
+        // Read by `ldap`, which resolves a secret.
+        ldap: None,
     }
 }
 

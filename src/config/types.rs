@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use super::oauth::OAuthIssuer;
+use super::{Ldap, OAuthIssuer};
 use crate::{
     drivers::{Pace, Setup},
     model::{ChassisId, EndpointId, NodeId, Ref, Secret},
@@ -120,6 +120,8 @@ pub struct AuthConfig {
     pub min_password: usize,
     /// Issuers whose tokens are accepted, by name.
     pub oauth: Vec<Arc<OAuthIssuer>>,
+    /// Where names are looked up that no account has.
+    pub ldap: Option<Arc<Ldap>>,
 }
 
 impl Default for AuthConfig {
@@ -130,6 +132,7 @@ impl Default for AuthConfig {
             failures_per_minute: 30,
             min_password: 8,
             oauth: Vec::new(),
+            ldap: None,
         }
     }
 }

@@ -10,6 +10,7 @@
 mod bmc;
 mod ipmi;
 mod jose;
+mod ldap;
 mod snmp;
 
 #[cfg(feature = "runtime")]
@@ -44,6 +45,8 @@ pub const TARGETS: &[Target] = &[
     ("redfish_answer", bmc::answer),
     ("token", jose::token),
     ("key_set", jose::key_set),
+    ("ldap_message", ldap::message),
+    ("ldap_text", ldap::text),
     #[cfg(feature = "runtime")]
     ("snmp_answer", snmp::answer),
     #[cfg(feature = "runtime")]

@@ -3,5 +3,6 @@
 
 pub mod ipmi;
 pub mod jose;
+pub mod ldap;
 pub mod redfish;
 pub mod snmp;

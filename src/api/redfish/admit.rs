@@ -43,15 +43,16 @@ async fn identify(
 ) -> Result<Principal, Error> {
     if let Some(token) = headers.get(&AUTH_TOKEN) {
         let token = token.to_str().map_err(|_| Error::of_login(&AuthError::BadToken))?;
-        return face.auth.token(token).map_err(|e| Error::of_login(&e));
+        return face.auth.token_now(token).await.map_err(|e| Error::of_login(&e));
     }
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         if let Some(token) = value.to_str().ok().and_then(bearer_of) {
-            return face.auth.bearer(token, peer).await.map_err(|e| Error::of_login(&e));
+            // This one and the next on the heap: requests with a session, which are most, make no room for them.
+            return Box::pin(face.auth.bearer(token, peer)).await.map_err(|e| Error::of_login(&e));
         }
         let (user, password) =
             value.to_str().ok().and_then(basic).ok_or_else(|| Error::of_login(&AuthError::BadCredentials))?;
-        return face.auth.basic(&user, password.expose(), peer).await.map_err(|e| Error::of_login(&e));
+        return Box::pin(face.auth.basic(&user, password.expose(), peer)).await.map_err(|e| Error::of_login(&e));
     }
     if let Some(ClientCertificate(name)) = certificate {
         return face.auth.certificate(name).map_err(|e| Error::of_login(&e));

@@ -181,6 +181,10 @@ impl Error {
             AuthError::Bearer(refusal) => Self::of_bearer(refusal),
             AuthError::Throttled(_) => Self::new(429, m::TEMPORARILY_UNAVAILABLE.with(["10"]).detail(sentence(error)))
                 .retry(Duration::from_secs(10)),
+            AuthError::DirectoryDown(again) => {
+                let seconds = whole_seconds(*again).max(1).to_string();
+                Self::new(503, m::TEMPORARILY_UNAVAILABLE.with([&seconds]).detail(sentence(error))).retry(*again)
+            }
             AuthError::Store(cause) => {
                 Self::new(503, m::NOT_KEPT.with([&cause.to_string()])).retry(Duration::from_secs(10))
             }

@@ -27,7 +27,7 @@ impl OutsideDoc {
             source: identity.source,
             role: identity.role,
             scope: Scope::clone(&identity.scope),
-            handle: identity.handle.clone(),
+            handle: identity.handle(),
             checked: identity.checked.load(Ordering::Relaxed),
             seen: identity.seen.load(Ordering::Relaxed),
         }

@@ -9,6 +9,7 @@
 //! Remembering is cheap (it may happen with every request); what is new is written behind now and then.
 
 mod doc;
+mod proven;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +17,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -30,6 +31,7 @@ use crate::{
     store::{Expect, Kind, Safety, Store, StoreError},
 };
 use doc::OutsideDoc;
+pub(super) use proven::Proven;
 
 /// Identities remembered at once; who was not seen for longest makes room.
 const MAX: usize = 10_000;
@@ -70,7 +72,11 @@ pub(super) struct Identity {
     pub role: Role,
     pub scope: Arc<Scope>,
     /// What its source is asked for, to confirm it again.
-    pub handle: Option<Arc<str>>,
+    handle: Mutex<Option<Arc<str>>>,
+    /// What its rights follow from is another thing now.
+    doubted: AtomicBool,
+    /// Somebody asks its source right now.
+    checking: AtomicBool,
     /// Another one whenever name, role or scope are others; above [`FIRST`].
     pub generation: u64,
     /// Seconds since 1970.
@@ -107,6 +113,11 @@ impl Identity {
         Duration::from_secs(now().saturating_sub(self.checked.load(Ordering::Relaxed)))
     }
 
+    /// Whether it has to be confirmed whatever its age.
+    pub fn doubted(&self) -> bool {
+        self.doubted.load(Ordering::Relaxed)
+    }
+
     /// How long ago it was used.
     pub fn seen(&self) -> Duration {
         Duration::from_secs(now().saturating_sub(self.seen.load(Ordering::Relaxed)))
@@ -117,8 +128,27 @@ impl Identity {
         self.seen.fetch_max(now(), Ordering::Relaxed);
     }
 
+    /// What its source is asked for.
+    pub fn handle(&self) -> Option<Arc<str>> {
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// `None`: somebody asks its source already.
+    pub fn checking(&self) -> Option<Checking<'_>> {
+        (!self.checking.swap(true, Ordering::AcqRel)).then_some(Checking(self))
+    }
+
     fn key(&self) -> String {
         key(self.source, &self.name)
+    }
+}
+
+/// Nobody else asks while it lives.
+pub(super) struct Checking<'a>(&'a Identity);
+
+impl Drop for Checking<'_> {
+    fn drop(&mut self) {
+        self.0.checking.store(false, Ordering::Release);
     }
 }
 
@@ -167,7 +197,9 @@ impl Outside {
             source: doc.source,
             role: doc.role,
             scope: Arc::new(doc.scope),
-            handle: doc.handle,
+            handle: Mutex::new(doc.handle),
+            doubted: AtomicBool::new(false),
+            checking: AtomicBool::new(false),
             generation,
             saved: AtomicU64::new(doc.checked.max(doc.seen)),
             checked: AtomicU64::new(doc.checked),
@@ -175,19 +207,29 @@ impl Outside {
         }));
     }
 
-    /// Its source has just confirmed who that is. `None`: a name that can't be kept.
+    /// Somebody has just proven who they are. `None`: a name that can't be kept.
     pub fn remember(&self, who: &Principal, source: Source, handle: Option<&str>) -> Option<Arc<Identity>> {
+        let identity = self.confirm(who, source)?;
+        if handle.is_some() {
+            *identity.handle.lock().unwrap_or_else(PoisonError::into_inner) = handle.map(Arc::from);
+        }
+        identity.touch();
+        Some(identity)
+    }
+
+    /// Its source has just confirmed what somebody is; they need not be there.
+    pub fn confirm(&self, who: &Principal, source: Source) -> Option<Arc<Identity>> {
         if !acceptable(&who.name) {
             return None;
         }
         let now = now();
         let mut table = self.table();
         let known = table.get(&who.name, source).cloned();
-        if let Some(known) = known {
-            if known.role == who.role && known.scope == who.scope && known.handle.as_deref() == handle {
+        if let Some(known) = &known {
+            if known.role == who.role && known.scope == who.scope {
                 known.checked.store(now, Ordering::Relaxed);
-                known.touch();
-                return Some(known);
+                known.doubted.store(false, Ordering::Relaxed);
+                return Some(Arc::clone(known));
             }
             table.take(&who.name, source);
         }
@@ -197,10 +239,12 @@ impl Outside {
             source,
             role: who.role,
             scope: Arc::clone(&who.scope),
-            handle: handle.map(Arc::from),
+            handle: Mutex::new(known.as_ref().and_then(|known| known.handle())),
+            doubted: AtomicBool::new(false),
+            checking: AtomicBool::new(false),
             generation,
             checked: AtomicU64::new(now),
-            seen: AtomicU64::new(now),
+            seen: AtomicU64::new(known.map_or(now, |known| known.seen.load(Ordering::Relaxed))),
             saved: AtomicU64::new(0),
         });
         table.insert(Arc::clone(&identity));
@@ -225,6 +269,13 @@ impl Outside {
         let mut table = self.table();
         if let Some(identity) = table.take(name, source) {
             table.gone.push(identity.key());
+        }
+    }
+
+    /// All of a source have to be confirmed anew before long; until then they are believed.
+    pub fn doubt(&self, source: Source) {
+        for identity in self.of(source) {
+            identity.doubted.store(true, Ordering::Relaxed);
         }
     }
 

@@ -30,7 +30,7 @@ async fn they_are_known_after_a_restart_and_their_rights_are_the_last_ones() {
     let known = again.known("ann", believed).unwrap();
     assert_eq!((known.role, known.enabled), (Role::ReadOnly, true));
     assert!(known.revision >= FIRST, "never the revision of an account");
-    assert_eq!(again.get("ann", Source::Ldap).unwrap().handle.as_deref(), Some("ann@x"));
+    assert_eq!(again.get("ann", Source::Ldap).unwrap().handle().as_deref(), Some("ann@x"));
     assert!(!again.known("ann", |_| false).unwrap().enabled, "rights that are not believed any more");
 
     again.forget("ann", Source::Ldap);

@@ -132,6 +132,11 @@ async fn start(config: &Arc<Config>, first: Option<(String, Secret)>) -> Result<
             "insecure_local_event_destinations",
             "subscriptions may post to this machine",
         ),
+        (
+            config.auth.ldap.as_ref().is_some_and(|ldap| !ldap.start_tls && ldap.servers.iter().any(|s| !s.tls)),
+            "auth.ldap.insecure_plain",
+            "passwords go to the directory unencrypted",
+        ),
     ] {
         if set {
             tracing::warn!("{what} ({key})");

@@ -23,6 +23,7 @@ fn load_example(text: &str) -> Result<Loaded, Broken> {
     dir.write("rackfish.toml", text);
     for file in [
         "secrets/bmc25.password",
+        "secrets/ldap.password",
         "secrets/pdu01.community",
         "secrets/pdu02.auth",
         "secrets/pdu02.priv",
@@ -36,6 +37,7 @@ fn load_example(text: &str) -> Result<Loaded, Broken> {
         dir.write(&format!("secrets/bmc-{n:02}.kg"), "0x00\n");
     }
     dir.write("tls/server.key", "");
+    dir.write("tls/directory-ca.pem", &super::ldap::certificate());
     dir.write("tls/clients.pem", "");
     dir.write(
         "keys.json",

@@ -3,6 +3,7 @@
 
 mod drivers;
 mod example;
+mod ldap;
 mod mutated;
 
 use std::{

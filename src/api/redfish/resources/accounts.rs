@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     auth::{AccountInfo, AccountPatch, Principal, oauth::IssuerInfo},
-    config::OAuthKeys,
+    config::{Ldap, LdapSchema, OAuthKeys},
     model::{NodeId, Role, Scope, Secret},
 };
 
@@ -109,6 +109,15 @@ fn service(call: &Call<'_>) -> Result<Reply, Error> {
     if let Some(first) = call.face.auth.issuers().first() {
         oauth(&mut doc, first);
     }
+    if let Some(ldap) = &config.auth.ldap {
+        let (name, other) = match ldap.schema {
+            LdapSchema::Ad => ("ActiveDirectory", "LDAP"),
+            LdapSchema::Rfc2307bis | LdapSchema::Rfc2307 => ("LDAP", "ActiveDirectory"),
+        };
+        doc.obj(name, |o| directory(o, ldap, call.has("ConfigureUsers"))).obj(other, |o| {
+            o.set("ServiceEnabled", false);
+        });
+    }
     Ok(Reply::ok(doc))
 }
 
@@ -131,6 +140,21 @@ fn oauth(doc: &mut Doc, issuer: &IssuerInfo) {
             };
         });
     });
+}
+
+/// The directory, as `ExternalAccountProvider`. It is set up in the configuration: nothing here can be changed. Groups are
+/// for those who may change accounts.
+fn directory(o: &mut Doc, ldap: &Ldap, all: bool) {
+    o.set("ServiceEnabled", true).list("ServiceAddresses", ldap.servers.iter().map(|server| server.url.as_str()));
+    if all {
+        o.arr("RemoteRoleMapping", |a| {
+            for role in &ldap.roles {
+                a.item_obj(|o| {
+                    o.set("RemoteGroup", role.group.as_str()).set("LocalRole", role.role.as_str());
+                });
+            }
+        });
+    }
 }
 
 #[allow(clippy::unnecessary_wraps)]
