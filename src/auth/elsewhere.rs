@@ -118,19 +118,16 @@ impl Inner {
         self.accounts.get(name).is_some() || self.accounts.has_ignoring_case(name)
     }
 
-    /// Asks the directory again if it is time to.
-    pub async fn confirm_if_due(&self, identity: &Identity) {
-        let due = match (identity.source, &self.config.load().ldap) {
+    /// Whether it is time to ask the directory again.
+    pub fn is_due(&self, identity: &Identity) -> bool {
+        match (identity.source, &self.config.load().ldap) {
             (Source::Ldap, Some(ldap)) => identity.doubted() || identity.checked() > ldap.recheck,
             _ => false,
-        };
-        if due {
-            self.confirm(identity).await;
         }
     }
 
     /// Asks the directory again; false: nobody answered.
-    async fn confirm(&self, identity: &Identity) -> bool {
+    pub async fn confirm(&self, identity: &Identity) -> bool {
         let Some(directory) = self.directory.load_full() else { return true };
         // Others go on with what is known, and do not ask the same.
         let Some(_one) = identity.checking() else { return true };

@@ -260,7 +260,9 @@ impl Auth {
     pub async fn token_now(&self, token: &str) -> Result<Principal, AuthError> {
         let (principal, identity) = self.inner.token(token)?;
         let Some(identity) = identity else { return Ok(principal) };
-        self.inner.confirm_if_due(&identity).await;
+        if self.inner.is_due(&identity) {
+            Box::pin(self.inner.confirm(&identity)).await;
+        }
         self.token(token)
     }
 
