@@ -10,9 +10,9 @@
 //! | [`wire`] | byte codecs. No I/O, no async | `model` |
 //! | `process` | one program run to its end, bounded | `model` |
 //! | `drivers` | one device each, straight-line code behind the `Driver` contract | `wire`, `process`, `model` |
-//! | `config` | files to a checked `Config`; ranges, secrets by reference | `drivers` (their settings), `model` |
+//! | `config` | files to a checked `Config`; ranges, secrets by reference | `drivers` (their settings), `wire`, `model` |
 //! | `store` | durable documents with revisions | `model` |
-//! | `auth` | accounts, sessions, roles | `store`, `model` |
+//! | `auth` | accounts, sessions, tokens of others, roles | `store`, `config`, `wire`, `model` |
 //! | `fleet` | the waist: nodes, endpoint workers, policies, operations, overrides | `drivers`, `config`, `process`, `store`, `model` |
 //! | `api` | faces: translate a request into one fleet operation, nothing else | `fleet`, `auth` |
 //! | `sim` | simulators of devices with fault injection | `wire`, `model` |

@@ -122,7 +122,7 @@ def named_tests() -> None:
     checks_of = {suite.parent.name: suite.read_text().split() for suite in root.glob("conformance/*/manifest")}
     sources = {path: path.read_text() for top in ("src", "tests") for path in (root / top).rglob("*.rs")}
     seen, missing = 0, []
-    for suite, name in re.findall(r"`(fuzz|security|package)/([a-z0-9_-]+)`", text):
+    for suite, name in re.findall(r"`(events|fuzz|oauth|package|security)/([a-z0-9_-]+(?:\.[a-z0-9_-]+)*)`", text):
         seen += 1
         if name not in checks_of[suite]:
             missing.append(f"{suite}/{name}")

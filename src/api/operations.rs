@@ -27,7 +27,7 @@ use prometheus_client::{
 
 use super::redfish::{Redfish, admit, http};
 use crate::{
-    auth::Auth,
+    auth::{Auth, oauth::IssuerInfo},
     fleet::{Fleet, event},
     model::PowerState,
 };
@@ -146,6 +146,11 @@ impl fmt::Debug for Snapshot {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct IssuerLabels {
+    issuer: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
     state: &'static str,
 }
@@ -178,8 +183,35 @@ impl Collector for Snapshot {
         counter(&mut encoder, "exchanges", "Exchanges with devices", sum(|c| c.exchanges))?;
         counter(&mut encoder, "exchange_failures", "Exchanges with devices that failed", sum(|c| c.failures))?;
         counter(&mut encoder, "acts", "Commands sent to devices", sum(|c| c.acts))?;
-        counter(&mut encoder, "logins", "Logins on devices", sum(|c| c.opens))
+        counter(&mut encoder, "logins", "Logins on devices", sum(|c| c.opens))?;
+        issuers(&mut encoder, &self.auth.issuers())
     }
+}
+
+/// Whether tokens can be checked. The only label that the configuration names: there is a handful of issuers.
+fn issuers(encoder: &mut DescriptorEncoder<'_>, all: &[IssuerInfo]) -> Result<(), fmt::Error> {
+    use prometheus_client::metrics::MetricType;
+    if all.is_empty() {
+        return Ok(());
+    }
+    let labels = |info: &IssuerInfo| IssuerLabels { issuer: info.settings.name.clone() };
+    let mut metric = encoder.encode_descriptor("oauth_keys", "Keys of an issuer", None, MetricType::Gauge)?;
+    for info in all {
+        let gauge = ConstGauge::new(i64::try_from(info.keys).unwrap_or(i64::MAX));
+        gauge.encode(metric.encode_family(&labels(info))?)?;
+    }
+    let help = "Time since the keys of an issuer were read or fetched";
+    let mut metric = encoder.encode_descriptor("oauth_keys_age_seconds", help, None, MetricType::Gauge)?;
+    for (info, age) in all.iter().filter_map(|info| Some((info, info.age?))) {
+        let gauge = ConstGauge::new(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+        gauge.encode(metric.encode_family(&labels(info))?)?;
+    }
+    let help = "Attempts to fetch the keys of an issuer that failed";
+    let mut metric = encoder.encode_descriptor("oauth_fetch_failures", help, None, MetricType::Counter)?;
+    for info in all {
+        ConstCounter::new(info.failures).encode(metric.encode_family(&labels(info))?)?;
+    }
+    Ok(())
 }
 
 fn gauges(

@@ -18,6 +18,9 @@ use super::{
     outside::{Identity, Source},
 };
 
+/// What belongs to the bearer of a token (subscriptions) goes on for that long after the last good one: nobody can be
+/// asked whether they still have a role there.
+const BEARER_FOR: Duration = Duration::from_hours(24 * 7);
 /// How often it is looked whom to confirm again.
 const ROUND: Duration = Duration::from_secs(5);
 /// People confirmed again in one round, at most.
@@ -29,8 +32,11 @@ impl Inner {
     /// Whether what its source said of somebody still holds.
     pub fn believed(&self, identity: &Identity) -> bool {
         match identity.source {
-            // Each token says how long it holds, and is shown with every request.
-            Source::Token => true,
+            Source::Token => {
+                let worth = self.oauth.worth(&identity.name, identity.handle().as_deref().unwrap_or_default());
+                let same = |(role, scope)| role == identity.role && scope == *identity.scope;
+                identity.checked() < BEARER_FOR && worth.is_some_and(same)
+            }
             Source::Ldap => {
                 let config = self.config.load();
                 config.ldap.as_ref().is_some_and(|ldap| identity.checked() <= ldap.grace)

@@ -14,6 +14,7 @@ use super::{
     accounts::{Account, Accounts, MAX_PASSWORD},
     cache::Cache,
     ldap::Directory,
+    oauth::{OAuth, refusal::Refusal},
     outside::{Identity, Outside, Proven as Passed, Source},
     password::Hasher,
     session::{Session, SessionDoc, Sessions},
@@ -39,16 +40,20 @@ pub(super) struct Inner {
     pub sessions: Sessions,
     pub hasher: Hasher,
     pub verified: Cache,
+    pub oauth: OAuth,
     pub outside: Outside,
     pub proven: Passed,
     pub directory: ArcSwapOption<Directory>,
     pub throttle: Throttle,
+    /// Of refused tokens, apart from wrong passwords: a client whose token has expired must not slow down others.
+    refused: Throttle,
 }
 
 impl Inner {
     pub async fn open(store: Arc<dyn Store>, config: AuthConfig, hasher: Hasher) -> Result<Self, StoreError> {
         let (accounts, sessions, outside) = read(&*store).await?;
         hasher.decoy().await?;
+        let oauth = OAuth::new(&config.oauth);
         let directory = ArcSwapOption::new(directory(&config));
         Ok(Self {
             store,
@@ -57,15 +62,18 @@ impl Inner {
             sessions,
             hasher,
             verified: Cache::new(),
+            oauth,
             outside,
             proven: Passed::default(),
             directory,
             throttle: Throttle::new(),
+            refused: Throttle::new(),
         })
     }
 
     /// New settings. When the directory or the role of a group is another one, everybody is confirmed anew at next use.
     pub fn reconfigure(&self, config: AuthConfig) {
+        self.oauth.reconfigure(&config.oauth);
         if self.config.load().ldap != config.ldap {
             self.directory.store(directory(&config));
             self.proven.clear();
@@ -176,6 +184,24 @@ impl Inner {
             }
             _ => Err(AuthError::BadToken),
         }
+    }
+
+    /// Whose token it is. Nobody is made to wait for a wrong one: there is nothing to guess.
+    pub async fn bearer(&self, token: &str, peer: Option<IpAddr>) -> Result<Principal, AuthError> {
+        let (principal, values) = self.oauth.bearer(token).await.map_err(|refusal| {
+            if let Refusal::NoRole { name, .. } = &refusal {
+                self.outside.forget(name, Source::Token);
+            }
+            if self.refused.failed(peer, self.config.load().failures_per_minute) {
+                tracing::debug!(target: "audit", address = ?peer, "token refused again: {refusal}");
+            } else {
+                tracing::warn!(target: "audit", address = ?peer, "token refused: {refusal}");
+            }
+            AuthError::Bearer(refusal)
+        })?;
+        // For subscriptions and streams, which go on when the request is over.
+        self.outside.remember(&principal, Source::Token, Some(&values));
+        Ok(principal)
     }
 
     pub async fn logout(&self, id: &str) -> Result<bool, AuthError> {

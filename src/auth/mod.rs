@@ -4,7 +4,7 @@
 //! `login` (is this password right?), `password` (argon2id off the async threads), `cache` (passwords that were checked
 //! a moment ago), `throttle` (guessers are slowed down, never those who know), `session` (tokens), `first` (the first
 //! account), `outside` (what is known of people whose account lies elsewhere), `elsewhere` (their logins and sessions),
-//! `ldap` (the directory).
+//! `ldap` (the directory), [`oauth`] (tokens that others have signed).
 //!
 //! An account may log in any number of times and is never locked: a client that polls with a session cache of its own
 //! must not be shut out by others, nor by its own forgotten sessions.
@@ -15,6 +15,7 @@ mod elsewhere;
 mod first;
 mod ldap;
 mod login;
+pub mod oauth;
 mod outside;
 mod password;
 mod session;
@@ -58,6 +59,9 @@ pub enum AuthError {
     /// No such session, or it has expired.
     #[error("the session does not exist or has expired")]
     BadToken,
+    /// A token that is not accepted, or that gives no role here.
+    #[error("{0}")]
+    Bearer(#[from] oauth::refusal::Refusal),
     /// Too many wrong passwords from that address lately; right ones still get through.
     #[error("too many failed logins from {0}; wait a moment")]
     Throttled(IpAddr),
@@ -260,6 +264,28 @@ impl Auth {
             Box::pin(self.inner.confirm(&identity)).await;
         }
         self.token(token)
+    }
+
+    /// Whose token it is that somebody else has signed (`Authorization: Bearer`). May wait some seconds for keys that are
+    /// fetched.
+    pub async fn bearer(&self, token: &str, peer: Option<IpAddr>) -> Result<Principal, AuthError> {
+        self.inner.bearer(token, peer).await
+    }
+
+    /// Whether a token that was accepted would be accepted now: for what goes on for longer than a request. Fetches
+    /// nothing, and does not wait.
+    pub fn bears(&self, token: &str) -> bool {
+        self.inner.oauth.bears(token)
+    }
+
+    /// Whether such tokens are accepted at all.
+    pub fn takes_bearers(&self) -> bool {
+        self.inner.oauth.is_on()
+    }
+
+    /// Those whose tokens are accepted, and their keys.
+    pub fn issuers(&self) -> Vec<oauth::IssuerInfo> {
+        self.inner.oauth.list()
     }
 
     /// The account of a verified client certificate's common name.

@@ -1,6 +1,6 @@
 //! The command line: one file per subcommand.
 //!
-//! `serve` and `demo` run the service; `check`, `init`, `completions` and `man` work on files; all others talk to a
+//! `serve` and `demo` run the service; `check`, `auth`, `init`, `completions` and `man` work on files; all others talk to a
 //! running service over its control socket ([`control`]). Exit codes are documented with [`exit::Exit`].
 
 pub mod args;
@@ -13,6 +13,7 @@ pub mod out;
 mod account;
 mod account_test;
 mod audit;
+mod auth;
 mod backup;
 mod check;
 mod completions;
@@ -61,6 +62,9 @@ enum Command {
     /// Accounts of people and programs that use the service
     #[command(subcommand)]
     Account(account::AccountCommand),
+    /// Tokens of other services that log in here
+    #[command(subcommand)]
+    Auth(auth::AuthCommand),
     /// Lines to paste for systems that shall manage the nodes
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -94,6 +98,7 @@ pub fn run() -> ExitCode {
         Command::Node(command) => node::run(command),
         Command::Endpoint(command) => endpoint::run(command),
         Command::Account(command) => account::run(command),
+        Command::Auth(command) => auth::run(command),
         Command::Export(command) => export::run(command),
         Command::Status(args) => service::status(&args),
         Command::Reload(args) => service::reload(&args),

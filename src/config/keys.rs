@@ -31,7 +31,27 @@ pub const SERVER: &[&str] = &[
 pub const TLS: &[&str] = &["certificate", "key", "client_ca", "names", "insecure_plain_http"];
 
 /// `[auth]`
-pub const AUTH: &[&str] = &["session_timeout", "max_sessions", "failures_per_minute", "min_password", "ldap"];
+pub const AUTH: &[&str] = &["session_timeout", "max_sessions", "failures_per_minute", "min_password", "oauth", "ldap"];
+
+/// `[auth.oauth.NAME]`
+pub const OAUTH: &[&str] = &[
+    "issuer",
+    "audience",
+    "jwks_url",
+    "jwks_file",
+    "ca_file",
+    "insecure_plain_jwks",
+    "refresh",
+    "algorithms",
+    "name_claim",
+    "roles_claim",
+    "roles",
+    "leeway",
+    "max_lifetime",
+];
+
+/// A table in `roles`.
+pub const OAUTH_ROLE: &[&str] = &["value", "role", "nodes", "groups"];
 
 /// `[auth.ldap]`
 pub const LDAP: &[&str] = &[
@@ -144,10 +164,12 @@ pub const SECRET: &[&str] = &["file", "env"];
 
 /// Every key of the loader as a dotted path; `*` stands for a name. For the example file's test.
 pub fn all_paths() -> Vec<String> {
-    let groups: [(&str, &[&str]); 16] = [
+    let groups: [(&str, &[&str]); 18] = [
         ("server", SERVER),
         ("server.tls", TLS),
         ("auth", AUTH),
+        ("auth.oauth.*", OAUTH),
+        ("auth.oauth.*.roles", OAUTH_ROLE),
         ("auth.ldap", LDAP),
         ("auth.ldap.roles", LDAP_ROLE),
         ("patience", PATIENCE),

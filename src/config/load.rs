@@ -78,6 +78,7 @@ pub fn load_with(path: &Path, env: &Env, drivers: &[&'static DriverKind]) -> Res
     for path in [&config.server.tls.certificate, &config.server.tls.key, &config.server.tls.client_ca] {
         files.extend(path.clone());
     }
+    files.extend(config.auth.oauth.iter().flat_map(|issuer| issuer.files()));
     files.sort();
     files.dedup();
     let bad = p.is_bad();

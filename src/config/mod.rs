@@ -10,7 +10,7 @@
 //! | `source` | texts, lines, and the tree of values with places |
 //! | `names`, [`range`] | `[nodes."node-[01-24]"]` written out |
 //! | `section`, [`duration`], `secret` | typed values, bounds, secrets by reference |
-//! | `server`, `ldap`, `endpoint`, `node`, `facts`, `hook` | one table each |
+//! | `server`, `ldap`, `oauth`, `endpoint`, `node`, `facts`, `hook` | one table each |
 //! | `check` | what can only be seen when everything is read |
 //! | `problem` | what is wrong, with place and way out |
 //! | [`keys`] | every key there is |
@@ -28,6 +28,7 @@ mod ldap;
 mod load;
 mod names;
 mod node;
+mod oauth;
 mod problem;
 pub mod range;
 mod secret;
@@ -44,6 +45,7 @@ pub use facts::mac;
 pub use layers::Env;
 pub use ldap::{Ldap, LdapNested, LdapRole, LdapSchema, LdapServer, USER as LDAP_USER};
 pub use load::{Broken, Loaded, load, load_with, process_env, state_dir};
+pub use oauth::{OAuthIssuer, OAuthKeys, OAuthRole};
 pub use problem::{Problem, nearest};
 pub use types::{
     AuthConfig, BootPolicy, Chassis, Config, Endpoint, EndpointPolicy, Facts, Feed, Hook, HookAction, Inrush,

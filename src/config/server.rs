@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    keys,
+    keys, oauth,
     problem::{At, Problems},
     section::Section,
     source::{Map, Sources, Val},
@@ -205,6 +205,7 @@ fn auth(s: &Section<'_>, sources: &Sources, p: &mut Problems) -> AuthConfig {
             .int(p, sources, "failures_per_minute", 1..=100_000)
             .unwrap_or(default.failures_per_minute),
         min_password: s.int(p, sources, "min_password", 1..=128).unwrap_or(default.min_password),
+        oauth: oauth::read(s, sources, p),
         // Read by `ldap`, which resolves a secret.
         ldap: None,
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use super::Ldap;
+use super::{Ldap, OAuthIssuer};
 use crate::{
     drivers::{Pace, Setup},
     model::{ChassisId, EndpointId, NodeId, Ref, Secret},
@@ -118,6 +118,8 @@ pub struct AuthConfig {
     pub failures_per_minute: u32,
     /// Shortest password accepted for an account.
     pub min_password: usize,
+    /// Issuers whose tokens are accepted, by name.
+    pub oauth: Vec<Arc<OAuthIssuer>>,
     /// Where names are looked up that no account has.
     pub ldap: Option<Arc<Ldap>>,
 }
@@ -129,6 +131,7 @@ impl Default for AuthConfig {
             max_sessions: 10_000,
             failures_per_minute: 30,
             min_password: 8,
+            oauth: Vec::new(),
             ldap: None,
         }
     }

@@ -9,6 +9,7 @@
 
 mod bmc;
 mod ipmi;
+mod jose;
 mod ldap;
 mod snmp;
 
@@ -42,6 +43,8 @@ pub const TARGETS: &[Target] = &[
     ("snmp_v3", snmp::v3),
     ("oid", snmp::oid),
     ("redfish_answer", bmc::answer),
+    ("token", jose::token),
+    ("key_set", jose::key_set),
     ("ldap_message", ldap::message),
     ("ldap_text", ldap::text),
     #[cfg(feature = "runtime")]

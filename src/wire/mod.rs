@@ -2,6 +2,7 @@
 //! takes the bytes apart (`redfish`: JSON), what the answers mean.
 
 pub mod ipmi;
+pub mod jose;
 pub mod ldap;
 pub mod redfish;
 pub mod snmp;

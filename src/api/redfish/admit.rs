@@ -18,8 +18,24 @@ pub const AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 #[derive(Debug, Clone)]
 pub struct ClientCertificate(pub Arc<str>);
 
-/// Finds out who asks: a session token, else Basic, else the connection's client certificate.
+/// Finds out who asks: a session token, else `Authorization` (Basic or a bearer token), else the connection's client
+/// certificate. For all faces that speak HTTP.
 pub async fn authenticate(
+    face: &Redfish,
+    headers: &HeaderMap,
+    peer: Option<IpAddr>,
+    certificate: Option<&ClientCertificate>,
+) -> Result<Principal, Error> {
+    identify(face, headers, peer, certificate).await.map_err(|mut error| {
+        // Who was refused may come back with a token, if that is a way at all (RFC 6750, section 3).
+        if error.challenge.basic && error.challenge.bearer.is_none() && face.auth.takes_bearers() {
+            error.challenge.bearer = Some("Bearer realm=\"rackfish\"".to_owned());
+        }
+        error
+    })
+}
+
+async fn identify(
     face: &Redfish,
     headers: &HeaderMap,
     peer: Option<IpAddr>,
@@ -30,9 +46,13 @@ pub async fn authenticate(
         return face.auth.token_now(token).await.map_err(|e| Error::of_login(&e));
     }
     if let Some(value) = headers.get(header::AUTHORIZATION) {
+        if let Some(token) = value.to_str().ok().and_then(bearer_of) {
+            // This one and the next on the heap: requests with a session, which are most, make no room for them.
+            return Box::pin(face.auth.bearer(token, peer)).await.map_err(|e| Error::of_login(&e));
+        }
         let (user, password) =
             value.to_str().ok().and_then(basic).ok_or_else(|| Error::of_login(&AuthError::BadCredentials))?;
-        return face.auth.basic(&user, password.expose(), peer).await.map_err(|e| Error::of_login(&e));
+        return Box::pin(face.auth.basic(&user, password.expose(), peer)).await.map_err(|e| Error::of_login(&e));
     }
     if let Some(ClientCertificate(name)) = certificate {
         return face.auth.certificate(name).map_err(|e| Error::of_login(&e));
@@ -49,6 +69,12 @@ pub(crate) fn basic(value: &str) -> Option<(String, Secret)> {
     let bytes = Zeroizing::new(openssl::base64::decode_block(coded.trim()).ok()?);
     let text = std::str::from_utf8(&bytes).ok()?;
     text.split_once(':').map(|(user, password)| (user.to_owned(), Secret::new(password)))
+}
+
+/// The token of a `Bearer` header (RFC 6750, section 2.1).
+pub(super) fn bearer_of(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim_matches(' '))
 }
 
 /// Whether the role of `principal` has one of `privileges`, and whether its password is one that it may go on with.
@@ -89,6 +115,15 @@ mod tests {
         assert_eq!(basic("basic Og==").unwrap(), (String::new(), Secret::default()));
         for bad in ["Basic", "Basic YQ==", "Basic !!!", "Bearer YTpi", "Basic //79OmE="] {
             assert!(basic(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn bearer_headers_are_taken_apart() {
+        assert_eq!(bearer_of("Bearer a.b.c"), Some("a.b.c"));
+        assert_eq!(bearer_of("bearer  a.b.c "), Some("a.b.c"));
+        for bad in ["Bearer", "Bearera.b.c", "Basic YTpi", "a.b.c"] {
+            assert!(bearer_of(bad).is_none(), "{bad}");
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     reply::Reply,
 };
 use crate::{
-    auth::{AccountError, AuthError},
+    auth::{AccountError, AuthError, oauth::refusal::Refusal},
     fleet::OpError,
     model::Fault,
 };
@@ -24,8 +24,25 @@ pub struct Error {
     pub messages: Vec<Message>,
     /// When it is worth asking again, in seconds.
     pub retry_after: Option<u64>,
-    /// Send `WWW-Authenticate` along.
-    pub challenge: bool,
+    /// What to send along as `WWW-Authenticate`.
+    pub challenge: Challenge,
+}
+
+/// How a client may say who it is (RFC 9110, section 11.6.1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Challenge {
+    /// With a name and a password.
+    pub basic: bool,
+    /// With a token (RFC 6750, section 3): the header's value.
+    pub bearer: Option<String>,
+}
+
+impl Challenge {
+    /// `Bearer`, with why a token was refused. `basic`: a password may do.
+    fn bearer(basic: bool, error: &str, told: &str) -> Self {
+        let bearer = format!("Bearer realm=\"rackfish\", error=\"{error}\", error_description=\"{told}\"");
+        Self { basic, bearer: Some(bearer) }
+    }
 }
 
 /// Which part of a request an operation came from: what a refusal names.
@@ -47,12 +64,12 @@ pub enum Asked<'a> {
 impl Error {
     /// One message.
     pub fn new(status: u16, message: Message) -> Self {
-        Self { status, messages: vec![message], retry_after: None, challenge: false }
+        Self { status, messages: vec![message], retry_after: None, challenge: Challenge::default() }
     }
 
     /// Several things wrong with a request: 400.
     pub fn bad(messages: Vec<Message>) -> Self {
-        Self { status: 400, messages, retry_after: None, challenge: false }
+        Self { status: 400, messages, retry_after: None, challenge: Challenge::default() }
     }
 
     /// 404 for a URI.
@@ -62,7 +79,7 @@ impl Error {
 
     /// 401
     pub fn unauthorized(message: Message) -> Self {
-        Self { challenge: true, ..Self::new(401, message) }
+        Self { challenge: Challenge { basic: true, bearer: None }, ..Self::new(401, message) }
     }
 
     /// 403
@@ -165,6 +182,7 @@ impl Error {
         match error {
             AuthError::BadCredentials => Self::unauthorized(m::ACCESS_UNAUTHORIZED.with([])),
             AuthError::BadToken => Self::unauthorized(m::NO_VALID_SESSION.with([])),
+            AuthError::Bearer(refusal) => Self::of_bearer(refusal),
             AuthError::Throttled(_) => Self::new(429, m::TEMPORARILY_UNAVAILABLE.with(["10"]).detail(sentence(error)))
                 .retry(Duration::from_secs(10)),
             AuthError::DirectoryDown(again) => {
@@ -173,6 +191,26 @@ impl Error {
             }
             AuthError::Store(cause) => {
                 Self::new(503, m::NOT_KEPT.with([&cause.to_string()])).retry(Duration::from_secs(10))
+            }
+        }
+    }
+
+    /// A token that is not accepted: 401; one that gives no role: 403 (RFC 6750, section 3.1).
+    fn of_bearer(refusal: &Refusal) -> Self {
+        let detail = sentence(&refusal.told());
+        match refusal {
+            Refusal::NoRole { .. } => {
+                let challenge = Challenge::bearer(false, "insufficient_scope", refusal.told());
+                Self { challenge, ..Self::new(403, m::INSUFFICIENT_PRIVILEGE.with([]).detail(detail)) }
+            }
+            // It may be a good one: its client should not throw it away.
+            Refusal::NoKeys(..) => {
+                Self::new(503, m::TEMPORARILY_UNAVAILABLE.with(["10"]).detail(detail)).retry(Duration::from_secs(10))
+            }
+            Refusal::Off => Self::unauthorized(m::ACCESS_UNAUTHORIZED.with([]).detail(detail)),
+            _ => {
+                let challenge = Challenge::bearer(true, "invalid_token", refusal.told());
+                Self { challenge, ..Self::new(401, m::ACCESS_UNAUTHORIZED.with([]).detail(detail)) }
             }
         }
     }

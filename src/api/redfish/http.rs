@@ -25,7 +25,7 @@ use super::{
     body,
     call::{Call, names_etag},
     descriptor::{Method, Run},
-    error::Error,
+    error::{Challenge, Error},
     expand, messages as m,
     query::Query,
     reply::Reply,
@@ -66,16 +66,16 @@ pub async fn serve(req: HttpRequest, mut payload: web::Payload, face: web::Data<
         }
     }
     let (reply, challenge) = match handled {
-        Ok(reply) => (reply, false),
-        Err(error) => {
-            let challenge = error.challenge;
+        Ok(reply) => (reply, Challenge::default()),
+        Err(mut error) => {
+            let challenge = std::mem::take(&mut error.challenge);
             seen.cause = error.text();
             (error.into_reply(), challenge)
         }
     };
     log(&req, &reply, &seen, &request, started);
     face.metrics.request("redfish", reply.status, started.elapsed());
-    let response = respond(&req, reply, stream, entry, challenge, &request);
+    let response = respond(&req, reply, stream, entry, &challenge, &request);
     let endless = req.headers().contains_key(header::TRANSFER_ENCODING) && !seen.heard;
     if endless { response.map_body(|_, body| body::Unheard::boxed(body, payload.into_inner())) } else { response }
 }
@@ -251,9 +251,9 @@ fn acceptable(headers: &HeaderMap, reply: &Reply) -> Result<(), Error> {
 }
 
 /// The answer to a request that another face or route refuses.
-pub fn refuse(req: &HttpRequest, error: Error) -> HttpResponse {
-    let challenge = error.challenge;
-    respond(req, error.into_reply(), None, None, challenge, &request_id(req.headers()))
+pub fn refuse(req: &HttpRequest, mut error: Error) -> HttpResponse {
+    let challenge = std::mem::take(&mut error.challenge);
+    respond(req, error.into_reply(), None, None, &challenge, &request_id(req.headers()))
 }
 
 fn respond(
@@ -261,7 +261,7 @@ fn respond(
     reply: Reply,
     stream: Option<BoxBody>,
     entry: Option<&Entry>,
-    challenge: bool,
+    challenge: &Challenge,
     request: &str,
 ) -> HttpResponse {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -290,9 +290,13 @@ fn respond(
     if let Some(seconds) = reply.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if challenge {
+    // Each in a line of its own: many clients understand the first alone, and that Basic is.
+    if challenge.basic {
         headers
             .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"rackfish\", charset=\"UTF-8\""));
+    }
+    if let Some(bearer) = challenge.bearer.as_ref().and_then(|text| HeaderValue::from_str(text).ok()) {
+        headers.append(header::WWW_AUTHENTICATE, bearer);
     }
     let reading = matches!(req.method().as_str(), "GET" | "HEAD" | "OPTIONS");
     if let Some(entry) = entry.filter(|_| reading || reply.status == 405) {

@@ -9,10 +9,10 @@ fn text() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rackfish.example.toml")).unwrap()
 }
 
-/// The example with its `#key = value` lines in force.
+/// The example with its `#key = value` and `#[table]` lines in force.
 fn uncommented() -> String {
     let line = |line: &str| match line.strip_prefix('#') {
-        Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => rest.to_owned(),
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => rest.to_owned(),
         _ => line.to_owned(),
     };
     text().lines().map(line).collect::<Vec<_>>().join("\n")
@@ -39,6 +39,20 @@ fn load_example(text: &str) -> Result<Loaded, Broken> {
     dir.write("tls/server.key", "");
     dir.write("tls/directory-ca.pem", &super::ldap::certificate());
     dir.write("tls/clients.pem", "");
+    dir.write(
+        "keys.json",
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
+    );
+    let made = openssl::x509::X509::builder().and_then(|mut builder| {
+        let key = openssl::pkey::PKey::generate_ed25519()?;
+        builder.set_pubkey(&key)?;
+        let today = openssl::asn1::Asn1Time::days_from_now(0)?;
+        builder.set_not_before(&today)?;
+        builder.set_not_after(&today)?;
+        builder.sign(&key, openssl::hash::MessageDigest::null())?;
+        builder.build().to_pem()
+    });
+    dir.write("tls/sso-ca.pem", &String::from_utf8(made.unwrap()).unwrap());
     fs::create_dir(dir.0.path().join("nodes.d")).unwrap();
     let env = env(&[("BMC_PASSWORD", "secret"), ("PDU01_WRITE", "secret"), ("TOKEN", "secret")]);
     load_with(&dir.0.path().join("rackfish.toml"), &env, DRIVERS)
@@ -70,7 +84,8 @@ fn what_it_shows_as_default_is_the_default() {
         let full = uncommented();
         let kept = full.lines().filter(|line| {
             let key = line.split(" = ").next().unwrap_or_default();
-            line.starts_with('[') || wanted.contains(&key)
+            // A table that is not there by default is not there.
+            (line.starts_with('[') && !line.starts_with("[auth.oauth")) || wanted.contains(&key)
         });
         // Only the tables up to [defaults].
         kept.take_while(|line| !line.starts_with("[defaults")).collect::<Vec<_>>().join("\n")
@@ -153,7 +168,8 @@ fn collect(found: &mut BTreeSet<String>, path: &str, value: &toml::Value) {
                 return;
             }
             for (key, value) in table {
-                let key = if ["endpoints", "nodes", "chassis"].contains(&path) { "*" } else { key.as_str() };
+                let key =
+                    if ["endpoints", "nodes", "chassis", "auth.oauth"].contains(&path) { "*" } else { key.as_str() };
                 let path = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
                 if path.contains('.') && !path.ends_with('*') {
                     found.insert(path.clone());
@@ -177,6 +193,9 @@ fn its_other_lines_are_sound_too() {
     lines[command] = std::mem::take(&mut lines[http]);
     let files = lines.iter().position(|l| l.starts_with("files = ")).unwrap();
     lines[files].clear();
+    // Keys in a file or at an address.
+    let keys = lines.iter().position(|l| l.starts_with("jwks_file = ")).unwrap();
+    let in_a_file = std::mem::take(&mut lines[keys]);
     // Three ways to know a certificate, and no certificate here.
     for key in ["ca_file = \"bmc-ca", "fingerprint = "] {
         let line = lines.iter().position(|l| l.starts_with(key)).unwrap();
@@ -187,5 +206,10 @@ fn its_other_lines_are_sound_too() {
     let http = lines.iter().position(|l| l.starts_with("http = ") && l.contains("pxe.example")).unwrap();
     lines[http].clear();
     lines[files] = "files = \"/srv/boot\"".to_owned();
+    lines[keys] = in_a_file;
+    for key in ["jwks_url", "ca_file = \"tls/sso", "refresh = ", "insecure_plain_jwks"] {
+        let line = lines.iter().position(|l| l.starts_with(key)).unwrap();
+        lines[line].clear();
+    }
     sound(&lines.join("\n"));
 }

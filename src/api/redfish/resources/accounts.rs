@@ -18,8 +18,8 @@ use super::{
     collection, privilege_map, roles,
 };
 use crate::{
-    auth::{AccountInfo, AccountPatch, Principal},
-    config::{Ldap, LdapSchema},
+    auth::{AccountInfo, AccountPatch, Principal, oauth::IssuerInfo},
+    config::{Ldap, LdapSchema, OAuthKeys},
     model::{NodeId, Role, Scope, Secret},
 };
 
@@ -105,6 +105,10 @@ fn service(call: &Call<'_>) -> Result<Reply, Error> {
         .link("Accounts", ACCOUNTS)
         .link("Roles", roles::URI)
         .link("PrivilegeMap", privilege_map::URI);
+    // The schema has a place for one; the others are configured and work all the same.
+    if let Some(first) = call.face.auth.issuers().first() {
+        oauth(&mut doc, first);
+    }
     if let Some(ldap) = &config.auth.ldap {
         let (name, other) = match ldap.schema {
             LdapSchema::Ad => ("ActiveDirectory", "LDAP"),
@@ -115,6 +119,27 @@ fn service(call: &Call<'_>) -> Result<Reply, Error> {
         });
     }
     Ok(Reply::ok(doc))
+}
+
+/// `OAuth2`: read-only, as it is configured. The keys of an issuer that is asked for them are its own to publish.
+fn oauth(doc: &mut Doc, issuer: &IssuerInfo) {
+    let settings = &issuer.settings;
+    doc.obj("OAuth2", |o| {
+        o.set("ServiceEnabled", true);
+        if let OAuthKeys::Url { url, .. } = &settings.keys {
+            o.list("ServiceAddresses", [url.as_str()]);
+        }
+        o.obj("OAuth2Service", |o| {
+            o.set("Issuer", settings.issuer.as_str()).list("Audience", settings.audience.iter().map(String::as_str));
+            match &settings.keys {
+                OAuthKeys::Url { .. } => o.set("Mode", "Discovery"),
+                OAuthKeys::File { .. } => {
+                    let keys = openssl::base64::encode_block(issuer.set.to_string().as_bytes());
+                    o.set("Mode", "Offline").set("OAuthServiceSigningKeys", keys)
+                }
+            };
+        });
+    });
 }
 
 /// The directory, as `ExternalAccountProvider`. It is set up in the configuration: nothing here can be changed. Groups are

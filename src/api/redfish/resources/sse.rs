@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 
 use super::{
     super::{
-        admit::AUTH_TOKEN,
+        admit::{AUTH_TOKEN, bearer_of},
         call::Call,
         descriptor::{LOGIN, Queries, Resource, Verb},
         error::Error,
@@ -28,6 +28,7 @@ use crate::{
         delivery::{NewStream, StreamError, filter::Query},
     },
     auth::{Auth, Principal},
+    model::Secret,
 };
 
 /// Where it is.
@@ -54,7 +55,8 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
         let header = |name: &str| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
         let peer = request.peer_addr().map_or_else(|| "unknown".to_owned(), |at| at.to_string());
         let connection = request.conn_data::<std::sync::Arc<Connection>>().cloned();
-        let (link, rights) = (connection.clone(), rights(auth, &principal, header(AUTH_TOKEN.as_str())));
+        let (link, rights) =
+            (connection.clone(), rights(auth, &principal, header(AUTH_TOKEN.as_str()), header("authorization")));
         let new = NewStream {
             owner: principal.name.clone(),
             peer,
@@ -78,13 +80,21 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
     Ok(Reply { status: 200, content_type: Some("text/event-stream"), open: Some(Open::new(open)), ..Reply::default() })
 }
 
-/// Whether the client may go on listening: its session is there, its account is what it was.
-fn rights(auth: Auth, principal: &Principal, token: Option<String>) -> Box<dyn Fn() -> bool + Send> {
-    let token = token.filter(|_| principal.session.is_some()).map(crate::model::Secret::new);
+/// Whether the client may go on listening: its session is there, its account is what it was, its bearer token is valid.
+fn rights(
+    auth: Auth,
+    principal: &Principal,
+    token: Option<String>,
+    authorization: Option<String>,
+) -> Box<dyn Fn() -> bool + Send> {
+    let token = token.filter(|_| principal.session.is_some()).map(Secret::new);
+    let bearer = authorization.filter(|_| principal.session.is_none());
+    let bearer = bearer.as_deref().and_then(bearer_of).map(Secret::new);
     let (name, revision) = (principal.name.clone(), auth.known(&principal.name).map(|account| account.revision));
     Box::new(move || match &token {
         // A session that is listened with is in use.
         Some(token) => auth.token(token.expose()).is_ok_and(|principal| !principal.must_change_password),
+        None if bearer.as_ref().is_some_and(|bearer| !auth.bears(bearer.expose())) => false,
         None => auth.known(&name).is_some_and(|account| account.enabled && Some(account.revision) == revision),
     })
 }
