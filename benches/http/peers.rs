@@ -78,7 +78,7 @@ fn wait_for<T>(what: &str, child: &mut Child, mut look: impl FnMut() -> Option<T
 pub fn demo(folder: &Path) -> Result<Demo, Failure> {
     let (ready, state_dir) = (folder.join("ready.json"), folder.join("state"));
     let mut child = Command::new(env!("CARGO_BIN_EXE_rackfish"))
-        .args(["demo", "--listen", "127.0.0.1:0", "--nodes", "3", "--ready-file"])
+        .args(["demo", "--listen", "127.0.0.1:0", "--nodes", "3", "--redfish-nodes", "0", "--ready-file"])
         .arg(&ready)
         .arg("--state-dir")
         .arg(&state_dir)

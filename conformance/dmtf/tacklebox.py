@@ -60,6 +60,7 @@ class Tacklebox:
             with self.checks.check(f"{self.prefix}.{script}-absent"):
                 status, said = self._call(script, tuple(word.format(node=node.name) for word in words))
                 expect(status != 0 and why in said, f"it ended with {status}: {said[-300:]}")
+        self.media()
         self.system()
         self.accounts()
         with self.checks.check(f"{self.prefix}.event_service-subscribe"):
@@ -67,6 +68,18 @@ class Tacklebox:
             made = [self.reader.read(uri)["Destination"]
                     for uri in self.reader.members(f"{V1}/EventService/Subscriptions")]
             equal(made, [SINK], "destinations")
+
+    def media(self) -> None:
+        """Virtual media of each node that has such."""
+        for node in self.demo.nodes("redfish"):
+            with self.checks.check(f"{self.prefix}.virtual_media"):
+                slot, image = f"{node.system}/VirtualMedia/Cd", "http://images.example/tackle.iso"
+                expect("Cd" in self.call("virtual_media", "--system", node.name, "info"), "it does not list the slot")
+                self.call("virtual_media", "--system", node.name, "insert", "--image", image, "--mediatypes", "CD")
+                equal(self.reader.read(slot)["Image"], image, "Image")
+                equal(self.demo.media(node)["Cd"], image, "the image at the BMC")
+                self.call("virtual_media", "--system", node.name, "eject", "--id", "Cd")
+                equal((self.reader.read(slot)["Inserted"], self.demo.media(node)["Cd"]), (False, None), "after the end")
 
     def system(self) -> None:
         """Power and boot of each node."""

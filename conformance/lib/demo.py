@@ -13,7 +13,7 @@ from typing import Any
 from . import procs
 from .redfish import Client
 
-KINDS = ("ipmi", "pdu", "mixed")
+KINDS = ("ipmi", "pdu", "mixed")  # of `nodes`; those of `redfish` are of kind "redfish"
 START = 30.0  # seconds until the ready file has to be there
 
 
@@ -29,7 +29,7 @@ class Node:
 class Demo:
     """`with Demo("name", port, ...) as demo:`; logs go to `$CONF_LOGS/name.log`."""
 
-    def __init__(self, name: str, port: int, *options: str, nodes: int = 6) -> None:
+    def __init__(self, name: str, port: int, *options: str, nodes: int = 6, redfish: int = 0) -> None:
         work = Path(os.environ["CONF_WORK"]) / name
         work.mkdir(parents=True, exist_ok=True)
         self.name, self.port, self.work = name, port, work
@@ -41,7 +41,8 @@ class Demo:
         self.command = [
             os.environ["RACKFISH_BIN"], "demo", "--listen", f"127.0.0.1:{port}",
             "--admin-password-file", str(self.password_file), "--ready-file", str(self.ready_file),
-            "--state-dir", str(work / "state"), "--nodes", str(nodes), *options,
+            "--state-dir", str(work / "state"), "--nodes", str(nodes),
+            "--redfish-nodes", str(redfish), *options,
         ]
         self.child: subprocess.Popen | None = None
         self.ready: dict[str, Any] = {}
@@ -127,6 +128,10 @@ class Demo:
         """What the simulated hardware of a node was made to do: `on`, `off` (transitions), `reset`, `nmi`."""
         counts = self.control(cmd="stats")["nodes"][node.name]
         return {name: counts[name] for name in ("on", "off", "reset", "nmi")}
+
+    def media(self, node: Node) -> dict[str, str | None]:
+        """What is in the slots of a node's simulated Redfish BMC."""
+        return self.control(cmd="stats")["nodes"][node.name]["media"]
 
     def mains(self, node: Node, on: bool) -> None:
         """Somebody in the rack switches a node's outlets."""

@@ -26,7 +26,7 @@ class Rack:
         self.folder, self.nodes, self.config = folder, nodes, folder / "demo.toml"
         with (folder / "rack.log").open("w") as log:
             self.child = subprocess.Popen(
-                [os.environ["RACKFISH_BIN"], "sim", "rack", "--nodes", str(nodes), "--dir", str(folder),
+                [os.environ["RACKFISH_BIN"], "sim", "rack", "--nodes", str(nodes), "--redfish-nodes", "0", "--dir", str(folder),
                  "--listen", listen, *options],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
         if not self.child.stdout.readline():

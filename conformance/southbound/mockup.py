@@ -12,10 +12,11 @@ from importlib import resources
 from pathlib import Path
 
 SYSTEM = "/redfish/v1/Systems/437XR1138R2"
+MEDIA = "/redfish/v1/Managers/BMC/VirtualMedia"
 SESSIONS = "/redfish/v1/SessionService/Sessions"
 # Name of the sample, where it is not served at its own address. The System links a chassis that is called otherwise.
 SERVED = {"root": "/redfish/v1", "system_collection": None, "system": None, "manager": None, "thermal": None,
-          "session_service": None, "chassis": "/redfish/v1/Chassis/1U", "power": "/redfish/v1/Chassis/Blade1/Power"}
+          "session_service": None, "virtual_media_collection": None, "virtual_media": None, "chassis": "/redfish/v1/Chassis/1U", "power": "/redfish/v1/Chassis/Blade1/Power"}
 TOKEN = "a-token-of-the-mockup"
 
 
@@ -27,6 +28,8 @@ def samples() -> dict[str, dict]:
         body = json.loads((folder / f"{name}.json").read_text())
         found[(place or body["@odata.id"]).rstrip("/")] = body
     found["/redfish/v1/Chassis/1U"]["Power"] = {"@odata.id": "/redfish/v1/Chassis/Blade1/Power"}
+    # Filled and emptied by PATCH, as older BMCs have it, and a Manager's: its System links none.
+    del found[f"{MEDIA}/Floppy1"]["Actions"]
     found["/redfish/v1/Systems"]["Members"] = [{"@odata.id": SYSTEM}]
     return found
 
@@ -85,7 +88,7 @@ class Bmc(BaseHTTPRequestHandler):
                     self.known[path][key] = value
             self.say(200, self.known[path])
         else:
-            self.say(200, self.known[path], ETag=self.tag(path))
+            self.say(200, self.known[path], ETag=self.tag(path), Allow="GET, HEAD, PATCH")
 
     do_GET = do_POST = do_PATCH = do_DELETE = serve
 

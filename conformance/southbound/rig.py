@@ -1,11 +1,14 @@
 """The BMCs behind, and how they are named in a configuration."""
 
+import base64
 import hashlib
 import os
 import socket
 import ssl
 import subprocess
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from lib import procs
@@ -81,13 +84,18 @@ class Emulator(Process):
         super().__init__("emulator", port, [PYTHON, str(HERE / "emulator.py"), "--fake", "--config",
                                             str(folder / "emulator.conf")])
 
-    def system(self, number: int = 0) -> dict:
-        """A system, asked without us."""
+    def system(self, number: int = 0, part: str = "") -> dict:
+        """A system, or a part of it, asked without us."""
         context = ssl.create_default_context(cafile=str(self.cert))
         context.check_hostname = False
         client = Client(f"https://127.0.0.1:{self.port}", "admin", "pass word")
         client._context = context
-        return client.read(f"/redfish/v1/Systems/{self.SYSTEMS[number]}")
+        return client.read(f"/redfish/v1/Systems/{self.SYSTEMS[number]}{part}")
+
+
+    def slot(self, number: int = 0) -> dict:
+        """Its slot for a virtual CD, asked without us."""
+        return self.system(number, "/VirtualMedia/Cd")
 
 
 class Mockup(Process):
@@ -101,6 +109,32 @@ class Mockup(Process):
         """What was asked of it, without the method."""
         lines = self.asked_file.read_text().splitlines() if self.asked_file.exists() else []
         return [line.partition(" ")[2] for line in lines if line.startswith(f"{method} ") and part in line]
+
+
+class Images(BaseHTTPRequestHandler):
+    """A server of images: one that is there, and one that needs a login."""
+
+    LOGIN = ("imager", "the-image-secret")
+
+    def do_GET(self) -> None:  # noqa: N802  the base class wants it
+        """An image of a few bytes."""
+        pair = base64.b64encode(":".join(self.LOGIN).encode()).decode()
+        locked = "locked" in self.path and self.headers.get("Authorization") != f"Basic {pair}"
+        found = self.path.endswith(".iso")
+        self.send_response(401 if locked else 200 if found else 404)
+        self.send_header("Content-Length", "9")
+        self.end_headers()
+        self.wfile.write(b"no image!")
+
+    def log_message(self, *_: object) -> None:
+        """Nobody reads it."""
+
+    @classmethod
+    def serve(cls, port: int) -> ThreadingHTTPServer:
+        """Starts one that ends with the suite."""
+        server = ThreadingHTTPServer(("127.0.0.1", port), cls)
+        Thread(target=server.serve_forever, daemon=True).start()
+        return server
 
 
 def endpoint(name: str, url: str, user: str, password: Path, **keys: Any) -> str:

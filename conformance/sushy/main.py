@@ -1,10 +1,11 @@
-"""Everything that sushy does, against one demo: the service first, then the three kinds of node side by side."""
+"""Everything that sushy does, against one demo: the service first, then the three kinds of node and virtual media side by side."""
 
 import os
 import sys
 import threading
 import warnings
 
+import media
 import node
 import races
 import service
@@ -16,7 +17,7 @@ warnings.filterwarnings("ignore")
 
 def main() -> int:
     checks = Checks()
-    with Demo("demo", int(os.environ["CONF_PORT_BASE"]), nodes=6) as demo:
+    with Demo("demo", int(os.environ["CONF_PORT_BASE"]), nodes=6, redfish=1) as demo:
         service.run(checks, demo)
 
         def kind(name: str) -> None:
@@ -24,6 +25,7 @@ def main() -> int:
             races.run(checks, demo, name)
 
         walks = [threading.Thread(target=kind, args=(name,)) for name in KINDS]
+        walks.append(threading.Thread(target=media.run, args=(checks, demo)))
         for walk in walks:
             walk.start()
         for walk in walks:

@@ -84,7 +84,10 @@ pub struct RackArgs {
     /// Time between mains and the first answer of a simulated BMC
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = config::duration::parse)]
     pub bmc_boot_delay: Duration,
-    /// Number of simulated nodes
-    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Number of simulated nodes with an IPMI BMC, an outlet, or both
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     pub nodes: u32,
+    /// Number of further nodes, with a Redfish BMC that has virtual media
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub redfish_nodes: u32,
 }

@@ -113,6 +113,7 @@ impl From<&OpError> for Failure {
             OpError::Held { .. } => ("held", Exit::Refused),
             OpError::ObserveOnly { .. } => ("observe-only", Exit::Refused),
             OpError::Conflict { .. } => ("conflict", Exit::Failed),
+            OpError::InUse { .. } => ("in-use", Exit::Refused),
             OpError::ControllerBooting { .. } => ("controller-booting", Exit::Failed),
             OpError::Cancelled { .. } => ("cancelled", Exit::Failed),
             OpError::Endpoint { .. } => ("endpoint", Exit::Failed),

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::{CliError, Exit, demo};
-use crate::sim::{ipmi, snmp};
+use crate::sim::{ipmi, redfish, snmp};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SimCommand {
@@ -11,7 +11,9 @@ pub(super) enum SimCommand {
     Ipmi(ipmi::cli::SimIpmiArgs),
     /// PDUs that speak SNMP
     Pdu(snmp::cli::Options),
-    /// The demo's rack of both, without the service
+    /// BMCs that speak Redfish and have virtual media
+    RedfishBmc(redfish::cli::SimRedfishArgs),
+    /// The demo's rack of all, without the service
     Rack(demo::sim::Options),
 }
 
@@ -21,6 +23,7 @@ pub(super) fn run(command: SimCommand) -> Result<(), CliError> {
     match command {
         SimCommand::Ipmi(args) => runtime.block_on(ipmi::cli::run_cli(args)),
         SimCommand::Pdu(options) => runtime.block_on(snmp::cli::run(options)),
+        SimCommand::RedfishBmc(args) => runtime.block_on(redfish::cli::run_cli(args)),
         SimCommand::Rack(options) => return runtime.block_on(demo::sim::run(options)),
     }
     .map_err(failed)

@@ -6,7 +6,7 @@ use super::{
     clock,
     event::What,
     inner::Inner,
-    journal,
+    journal, media,
     node::NodeEntry,
     op::{Fresh, Layer, Op, OpError, Outcome, Precondition, Target},
     reset,
@@ -106,6 +106,14 @@ async fn on_node(
         Op::ClearLog => {
             let host = config.host.clone().ok_or_else(|| not_offered(entry, "an event log"))?;
             bare(fleet, &host, Act::ClearLog).await
+        }
+        Op::InsertMedia(insert, condition) => {
+            let holds = || holds(fleet, entry, &condition);
+            media::run(fleet, who, entry, media::Wanted::Image(insert), holds).await
+        }
+        Op::EjectMedia(slot, condition) => {
+            let holds = || holds(fleet, entry, &condition);
+            media::run(fleet, who, entry, media::Wanted::Empty(slot), holds).await
         }
         Op::Act(act) => {
             let host = config.host.clone().ok_or_else(|| not_offered(entry, "a host"))?;
@@ -298,6 +306,7 @@ async fn observe(fleet: &Arc<Inner>, unit: &Ref, aspect: Aspect, fresh: Fresh) -
             Aspect::Inventory => u.inventory.as_ref().map(|s| fact(s, |v| Fact::Inventory(Box::new((**v).clone())))),
             Aspect::Log => u.log.as_ref().map(|s| fact(s, |v| Fact::Log(v.as_ref().clone()))),
             Aspect::Indicator => u.indicator.as_ref().map(|s| fact(s, |v| Fact::Indicator(*v))),
+            Aspect::Media => u.media.as_ref().map(|s| fact(s, |v| Fact::Media(v.as_ref().clone()))),
             Aspect::Units | Aspect::Raw(_) => None,
         })
     };

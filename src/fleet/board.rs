@@ -17,7 +17,9 @@ use super::{
     clock,
     view::{Counts, Hold},
 };
-use crate::model::{BootSet, Caps, Fault, Inventory, Led, LogEntry, Origin, PowerState, Reading, Stated, Unit};
+use crate::model::{
+    BootSet, Caps, Fault, Inventory, Led, LogEntry, MediaSlot, Origin, PowerState, Reading, Stated, Unit,
+};
 
 /// A value, how and when it was learnt.
 #[derive(Debug, Clone)]
@@ -82,10 +84,14 @@ pub struct UnitState {
     pub log: Option<Seen<Arc<Vec<LogEntry>>>>,
     /// Light.
     pub indicator: Option<Seen<Led>>,
+    /// Slots for virtual media.
+    pub media: Option<Seen<Arc<Vec<MediaSlot>>>>,
     /// A refresh of the power state has been asked for at that time.
     pub refresh_asked: Option<Instant>,
     /// The same for sensors.
     pub sensors_asked: Option<Instant>,
+    /// The same for virtual media.
+    pub media_asked: Option<Instant>,
 }
 
 /// Whether the endpoint answers.

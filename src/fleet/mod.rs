@@ -16,6 +16,7 @@ mod inrush;
 mod journal;
 mod lane;
 mod lifecycle;
+mod media;
 mod node;
 mod observe;
 pub mod op;
@@ -102,6 +103,13 @@ impl Fleet {
     pub fn node_with_sensors(&self, who: &Actor, id: &str) -> Option<NodeView> {
         let entry = self.inner.entry(who, id)?;
         self.inner.refresh(&entry.config.load(), true);
+        Some(self.inner.node_view(&entry))
+    }
+
+    /// As [`Self::node`], and refreshes the slots for virtual media when they are old.
+    pub fn node_with_media(&self, who: &Actor, id: &str) -> Option<NodeView> {
+        let entry = self.inner.entry(who, id)?;
+        self.inner.refresh_media(&entry.config.load());
         Some(self.inner.node_view(&entry))
     }
 

@@ -19,7 +19,7 @@ pub struct Setting {
     pub asset_tag: Option<Arc<str>>,
 }
 
-/// See the module. Locks are held for moments, never over an `await`, but for `writing`.
+/// See the module. Locks are held for moments, never over an `await`, but for `writing` and `media`.
 pub struct NodeEntry {
     /// Its name.
     pub id: NodeId,
@@ -30,6 +30,8 @@ pub struct NodeEntry {
     lane: Mutex<Lane>,
     /// Changes of the documents below are made one after the other: check, write, show.
     pub writing: tokio::sync::Mutex<()>,
+    /// Virtual media are changed one after the other: look, change, look.
+    pub media: tokio::sync::Mutex<()>,
     boot: RwLock<Arc<Override>>,
     setting: RwLock<Setting>,
     hold: RwLock<Option<Hold>>,
@@ -60,6 +62,7 @@ impl NodeEntry {
             config: ArcSwap::new(config),
             lane: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
+            media: tokio::sync::Mutex::default(),
             boot: RwLock::new(Arc::new(boot)),
             setting: RwLock::new(setting),
             hold: RwLock::new(hold),

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::model::{Act, Aspect, BootPatch, ChassisId, EndpointId, Fact, Fault, Led, NodeId, Ref, ResetType, Stated};
+use crate::model::{
+    Act, Aspect, BootPatch, ChassisId, EndpointId, Fact, Fault, Led, MediaInsert, NodeId, Ref, ResetType, Stated,
+};
 
 use super::view::NodeView;
 
@@ -50,6 +52,10 @@ pub enum Op {
     Observe(Aspect),
     /// Empty the host's event log.
     ClearLog,
+    /// Insert an image into a slot for virtual media of a node's host, and see it there.
+    InsertMedia(Box<MediaInsert>, Precondition),
+    /// Empty a slot for virtual media; an empty one stays as it is.
+    EjectMedia(String, Precondition),
     /// One act on a bare unit, verified as its caps allow.
     Act(Act),
     /// Refuse starts of a node, or stop all traffic to an endpoint. Durable.
@@ -137,6 +143,14 @@ pub enum OpError {
     ObserveOnly {
         /// Endpoint.
         endpoint: String,
+    },
+    /// Something else is in it.
+    #[error("{what} is taken by {by}")]
+    InUse {
+        /// Slot.
+        what: String,
+        /// What is in it.
+        by: String,
     },
     /// Something else runs on the target.
     #[error("{running} is under way on {target}")]

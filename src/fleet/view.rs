@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use crate::{
     config::{self, Facts},
     model::{
-        BootEnabled, BootMode, BootTarget, ChassisId, EndpointId, Inventory, Led, NodeId, PowerState, Reading, Ref,
-        ResetType, Stated, Unit,
+        BootEnabled, BootMode, BootTarget, ChassisId, EndpointId, Inventory, Led, MediaSlot, NodeId, PowerState,
+        Reading, Ref, ResetType, Stated, Unit,
     },
 };
 
@@ -52,6 +52,8 @@ pub struct NodeView {
     pub manager: ManagerRef,
     /// The host has an event log that can be read.
     pub has_log: bool,
+    /// The host's slots for virtual media, as last read (none before that); `None`: it has no such thing.
+    pub media: Option<Arc<Vec<MediaSlot>>>,
 }
 
 impl NodeView {

@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     config::{self, BootPolicy, Patience},
-    model::{ActKind, Actor, Aspect, BootMode, BootTarget, NodeId, Origin, PowerState, Reading, Ref, Stated},
+    model::{
+        ActKind, Actor, Aspect, AspectKind, BootMode, BootTarget, MediaSlot, NodeId, Origin, PowerState, Reading, Ref,
+        Stated,
+    },
 };
 
 /// An "off" lives one poll interval past its read, and as long as a poll may take on top.
@@ -100,6 +103,13 @@ impl Inner {
         }
     }
 
+    /// Asks for a reading of the slots for virtual media of the node's host, if what is known is old.
+    pub fn refresh_media(&self, node: &config::Node) {
+        if let Some(host) = &node.host {
+            self.refresh_unit(host, &Aspect::Media);
+        }
+    }
+
     fn refresh_unit(&self, unit: &Ref, aspect: &Aspect) {
         let Some(worker) = self.workers.get(&unit.endpoint) else { return };
         let (now, after) = (clock::now(), self.config.load().patience.refresh_after);
@@ -108,6 +118,7 @@ impl Inner {
             // It can't tell: there is nothing to ask.
             _ if u.caps.as_ref().is_some_and(|caps| !caps.aspects.has(aspect.kind())) => true,
             Aspect::Power => young(u.power.as_ref().map(|p| p.at)) || young(u.refresh_asked),
+            Aspect::Media => young(u.media.as_ref().map(|m| m.at)) || young(u.media_asked),
             _ => young(u.sensors.as_ref().map(|s| s.at)) || young(u.sensors_asked),
         };
         if worker.state.units().get(&unit.unit).is_some_and(fresh) {
@@ -119,6 +130,7 @@ impl Inner {
             }
             match aspect {
                 Aspect::Power => u.refresh_asked = Some(now),
+                Aspect::Media => u.media_asked = Some(now),
                 _ => u.sensors_asked = Some(now),
             }
             true
@@ -197,7 +209,8 @@ impl Inner {
             boot: self.boot_view(&node, &entry.boot()),
             indicator: self.indicator(&node),
             readings: self.readings(&node),
-            has_log: caps.is_some_and(|caps| caps.aspects.has(crate::model::AspectKind::Log)),
+            has_log: caps.as_ref().is_some_and(|caps| caps.aspects.has(AspectKind::Log)),
+            media: caps.filter(|caps| caps.aspects.has(AspectKind::Media)).map(|_| self.media(&node)),
             manager: node.host.as_ref().map_or(ManagerRef::Rackfish, |h| ManagerRef::Bmc(h.endpoint.clone())),
             hold: entry.hold(),
             host_power: host_power.flatten(),
@@ -261,6 +274,14 @@ impl Inner {
         let worker = self.workers.get(&unit.endpoint)?;
         // A light that was never read nor set is dark: that is how machines start.
         Some(worker.state.unit(&unit.unit, |u| u.indicator.as_ref().map(|i| i.value)).unwrap_or(crate::model::Led::Off))
+    }
+
+    fn media(&self, node: &config::Node) -> Arc<Vec<MediaSlot>> {
+        let host = node.host.as_ref();
+        host.and_then(|host| {
+            self.workers.get(&host.endpoint)?.state.unit(&host.unit, |u| Some(Arc::clone(&u.media.as_ref()?.value)))
+        })
+        .unwrap_or_default()
     }
 
     fn readings(&self, node: &config::Node) -> Vec<(Ref, Stated<Arc<Vec<Reading>>>)> {

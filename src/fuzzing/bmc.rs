@@ -10,7 +10,7 @@ use crate::{
     wire::redfish::{
         Path,
         boot::{self, Boot},
-        log, message, sensors, system,
+        log, media, message, sensors, system,
     },
 };
 
@@ -19,7 +19,11 @@ pub fn answer(data: &[u8]) {
     let Ok(body) = serde_json::from_slice::<Value>(data) else { return };
     links(&body, 0);
     made(&(system::power(&body), message::of_error(&body), message::keys(&body), message::task(&body)));
-    for (name, parameter) in [("#ComputerSystem.Reset", "ResetType"), ("#LogService.ClearLog", "LogEntriesETag")] {
+    for (name, parameter) in [
+        ("#ComputerSystem.Reset", "ResetType"),
+        ("#LogService.ClearLog", "LogEntriesETag"),
+        ("#VirtualMedia.InsertMedia", "Image"),
+    ] {
         if let Some(action) = system::action(&body, name, parameter) {
             sound(&action.target);
             for act in [PowerAct::On, PowerAct::Off, PowerAct::Soft, PowerAct::Reset, PowerAct::Nmi] {
@@ -37,6 +41,7 @@ pub fn answer(data: &[u8]) {
     options(&body);
     readings(&body);
     entries(&body);
+    slot(&body);
 }
 
 fn sound(path: &Path) {
@@ -82,6 +87,29 @@ fn readings(body: &Value) {
         assert!(!reading.id.is_empty() && reading.id.len() <= 128, "{:?}", reading.id);
         assert!(reading.id.chars().all(|c| c.is_ascii_alphanumeric() || "._-:".contains(c)), "{:?}", reading.id);
         assert!(!reading.name.chars().any(char::is_control), "{:?}", reading.name);
+    }
+}
+
+/// A slot shows no credentials, and can be named in a URI.
+fn slot(body: &Value) {
+    let Some(path) = Path::at(body, "@odata.id").or_else(|| Path::of("/redfish/v1/Managers/1/VirtualMedia/Cd")) else {
+        return;
+    };
+    for allow in [None, body.get("Allow").and_then(Value::as_str), Some("GET, PATCH")] {
+        let slot = media::slot(&path, body, allow);
+        assert!(slot.id.chars().all(|c| c.is_ascii_alphanumeric() || "._-:".contains(c)), "{:?}", slot.id);
+        assert!(!slot.name.chars().any(char::is_control), "{:?}", slot.name);
+        for shown in [&slot.image, &slot.image_name].into_iter().flatten() {
+            assert!(shown.len() <= 2048 && !shown.chars().any(char::is_control), "{shown:?}");
+            let authority = shown.split_once("://").map_or("", |(_, rest)| rest).split(['/', '?', '#']).next();
+            assert!(!authority.unwrap_or_default().contains('@'), "{shown:?} shows who may fetch it");
+        }
+        let (insert, _) = media::ways(body, allow);
+        assert_eq!(slot.takes, insert != media::Way::None);
+        if let media::Way::Action(target) = insert {
+            sound(&target);
+        }
+        made(&(slot.is_full(), slot.holds("http://a/b.iso")));
     }
 }
 

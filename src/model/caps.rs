@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{BootSet, BootTarget, Led, PowerAct};
+use super::{BootSet, BootTarget, Led, MediaInsert, PowerAct};
 
 /// Something to read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ pub enum Aspect {
     Log,
     /// Identification light.
     Indicator,
+    /// Slots for virtual media, and what is in them.
+    Media,
     /// Something only this driver knows, by name.
     Raw(Arc<str>),
 }
@@ -42,6 +44,10 @@ pub enum Act {
     Fan(u32),
     /// Empty the device's event log.
     ClearLog,
+    /// Insert an image into a slot for virtual media.
+    InsertMedia(Box<MediaInsert>),
+    /// Empty the slot of that id.
+    EjectMedia(String),
     /// Something only this driver knows.
     Raw(Vec<u8>),
 }
@@ -117,6 +123,11 @@ bitset! {
         ClearLog,
         /// Driver's own
         Raw,
+        // Sets are stored as bits: what is new comes last.
+        /// Insert virtual media
+        InsertMedia,
+        /// Eject virtual media
+        EjectMedia,
     }
 }
 
@@ -141,6 +152,9 @@ bitset! {
         Indicator,
         /// Driver's own
         Raw,
+        // As above: what is new comes last.
+        /// Virtual media
+        Media,
     }
 }
 
@@ -159,6 +173,8 @@ impl Act {
             Self::Limit(_) => ActKind::Limit,
             Self::Fan(_) => ActKind::Fan,
             Self::ClearLog => ActKind::ClearLog,
+            Self::InsertMedia(_) => ActKind::InsertMedia,
+            Self::EjectMedia(_) => ActKind::EjectMedia,
             Self::Raw(_) => ActKind::Raw,
         }
     }
@@ -175,6 +191,7 @@ impl Aspect {
             Self::Inventory => AspectKind::Inventory,
             Self::Log => AspectKind::Log,
             Self::Indicator => AspectKind::Indicator,
+            Self::Media => AspectKind::Media,
             Self::Raw(_) => AspectKind::Raw,
         }
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{BootSet, Caps, Fault, Led, PowerState, Reading, Unit};
+use super::{BootSet, Caps, Fault, Led, MediaSlot, PowerState, Reading, Unit};
 
 /// One thing read from one unit.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +22,8 @@ pub enum Fact {
     Log(Vec<LogEntry>),
     /// Identification light.
     Indicator(Led),
+    /// All slots for virtual media.
+    Media(Vec<MediaSlot>),
     /// Driver's own.
     Raw(Vec<u8>),
 }

@@ -2,4 +2,5 @@
 
 pub mod ipmi;
 pub mod net;
+pub mod redfish;
 pub mod snmp;

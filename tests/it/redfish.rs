@@ -8,6 +8,8 @@ mod certificates;
 mod events;
 #[path = "redfish/limits.rs"]
 mod limits;
+#[path = "redfish/media.rs"]
+mod media;
 #[path = "redfish/rack.rs"]
 mod rack;
 #[path = "redfish/redirect.rs"]

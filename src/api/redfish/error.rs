@@ -136,6 +136,10 @@ impl Error {
             ),
             OpError::Held { target, owner, reason } => Self::new(409, m::HELD.with([target, owner, reason])),
             OpError::ObserveOnly { endpoint } => Self::new(409, m::OBSERVE_ONLY.with([endpoint])),
+            OpError::InUse { .. } => {
+                let way_out = "Eject what is in it first.";
+                Self::new(409, m::IN_USE.with([]).detail(sentence(error)).way_out(way_out))
+            }
             OpError::Conflict { target, running } => {
                 Self::new(409, m::OPERATION_IN_PROGRESS.with([target, running])).retry(Duration::from_secs(5))
             }

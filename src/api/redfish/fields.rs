@@ -192,6 +192,16 @@ impl Fields {
         self.problems.push(message.detail(format!("Allowed: {allowed}.")).about(&format!("{}{key}", self.prefix)));
     }
 
+    /// Notes a value that is not formed as it has to be; `why`: a sentence.
+    pub fn ill_formed(&mut self, key: &str, value: &str, why: &str) {
+        let value = shorten(value);
+        let message = match self.action {
+            Some(action) => m::ACTION_PARAMETER_FORMAT.with([&value, key, action]),
+            None => m::PROPERTY_FORMAT.with([&value, key]),
+        };
+        self.problems.push(message.detail(why).about(&format!("{}{key}", self.prefix)));
+    }
+
     fn wrong_type<T>(&mut self, key: &str, value: &Value) -> Option<T> {
         let value =
             if key.contains("Password") || key == "CertificateString" { "given".to_owned() } else { show(value) };

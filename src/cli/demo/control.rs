@@ -1,6 +1,6 @@
 //! The simulators' socket: one JSON line in, one JSON line out. For suites that play the people in the rack.
 //!
-//! * `{"cmd": "stats"}`: what the simulated hardware of each node was made to do.
+//! * `{"cmd": "stats"}`: what the simulated hardware of each node was made to do; `media`: images in its slots.
 //! * `{"cmd": "totals"}`: packets, logins and sessions of all devices; logins of the BMC that has had most.
 //! * `{"cmd": "power", "node": N, "on": bool}`: somebody presses the buttons of the node's outlet, else of its BMC.
 //! * `{"cmd": "fault", "node": N, "fault": "stuck"|"vanish"|..., "value": ...}`: something breaks, or heals with `false`.
@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::rack::{Node, Shared};
+use crate::sim::redfish;
 
 /// Longest line that is read.
 const LINE: u64 = 65_536;
@@ -105,12 +106,13 @@ fn carry_out(rack: &Shared, command: Command) -> Value {
         Command::Stats {} => stats(rack),
         Command::Totals {} => totals(rack),
         Command::Power { node, on } => on_node(&node, &|node| {
-            match (&node.outlet, &node.bmc) {
-                (Some((pdu, outlet)), _) => {
+            match (&node.outlet, &node.bmc, &node.redfish) {
+                (Some((pdu, outlet)), ..) => {
                     pdu.device.press(*outlet, on);
                 }
-                (None, Some(bmc)) => bmc.device.press(on),
-                (None, None) => {}
+                (None, Some(bmc), _) => bmc.device.press(on),
+                (None, None, Some((bmc, _))) => bmc.device.press(on),
+                (None, None, None) => {}
             }
             json!({"ok": true})
         }),
@@ -150,6 +152,17 @@ fn break_something(node: &Node, fault: Fault, value: bool) -> Value {
             Fault::TableFull => f.table_full = value,
         });
     }
+    if let Some((bmc, _)) = &node.redfish {
+        bmc.device.faults(|f| match fault {
+            Fault::Stuck => f.stuck = value,
+            Fault::Vanish => f.vanish = value,
+            Fault::Garbage => f.garbage = value,
+            Fault::LoseAnswer => f.lose_answers = u32::from(value),
+            Fault::WrongPassword => f.wrong_password = value,
+            // It has no sessions.
+            Fault::TableFull => {}
+        });
+    }
     json!({"ok": true})
 }
 
@@ -186,6 +199,7 @@ fn stats(rack: &Shared) -> Value {
                     "mains_on": mains_on, "mains_off": mains_off, "commands": s.controls + sets,
                     "logins": s.logins, "sessions": s.sessions, "booted_from": s.booted_from,
                 }),
+                None if let Some((bmc, _)) = &node.redfish => redfish_stats(&bmc.device),
                 None => json!({
                     "on": mains_on, "off": mains_off, "reset": 0, "nmi": 0,
                     "is_on": outlet.is_some_and(|(_, on)| on), "mains_on": mains_on, "mains_off": mains_off,
@@ -196,4 +210,14 @@ fn stats(rack: &Shared) -> Value {
         })
         .collect();
     json!({ "nodes": nodes })
+}
+
+fn redfish_stats(bmc: &redfish::Bmc) -> Value {
+    let (s, slots) = (bmc.stats(), bmc.slots());
+    let media: serde_json::Map<_, _> = slots.into_iter().map(|(id, image)| (id, json!(image))).collect();
+    json!({
+        "on": s.power_on, "off": s.power_off, "reset": s.resets, "nmi": s.nmis, "is_on": s.on, "mains_on": 0,
+        "mains_off": 0, "commands": s.controls, "requests": s.requests, "booted_from": s.booted_from, "media": media,
+        "inserts": s.inserts, "ejects": s.ejects,
+    })
 }

@@ -100,18 +100,28 @@ fn text(state_dir: &Path, listen: SocketAddr, rack: &Rack) -> String {
                 rack.bmc_port()
             ));
         }
+        if let Some((bmc, port)) = &node.redfish {
+            line(format_args!(
+                "[endpoints.{}]\ndriver = \"redfish\"\naddress = \"{}:{port}\"\nusername = \"{BMC_USER}\"\n\
+                 password = {{ file = \"bmc.password\" }}\nfingerprint = \"{}\"\nverify_every = \"200ms\"\n",
+                bmc.name,
+                bmc.address,
+                rack.fingerprint(),
+            ));
+        }
         line(format_args!("{}", of_node(node, rack)));
     }
     out
 }
 
 fn of_node(node: &Node, rack: &Rack) -> String {
-    let Node { name, kind, number, bmc, outlet } = node;
+    let Node { name, kind, number, bmc, redfish, outlet } = node;
     let (high, middle, low) = (number >> 16 & 0xff, number >> 8 & 0xff, number & 0xff);
     let group = match kind {
         Kind::Ipmi => "ipmi",
         Kind::Pdu => "pdu",
         Kind::Mixed => "mixed",
+        Kind::Redfish => "redfish",
     };
     let mut text = format!(
         "[nodes.{name}]\nchassis = \"rack-{:02}\"\nslot = {}\ngroups = [\"{group}\"]\n\
@@ -126,6 +136,8 @@ fn of_node(node: &Node, rack: &Rack) -> String {
     if let Some(bmc) = bmc {
         add(format!("host = \"{}\"", bmc.name));
         add(format!("controller_ready = \"{}s\"", rack.controller_ready.as_secs()));
+    } else if let Some((bmc, _)) = redfish {
+        add(format!("host = \"{}\"", bmc.name));
     } else {
         add("manufacturer = \"rackfish\"\nmodel = \"Simulated board without a BMC\"".to_owned());
         add(format!("serial = \"PDU{number:07}\""));

@@ -1,6 +1,7 @@
 //! `rackfish demo`: a simulated rack on loopback, and the service in front of it.
 //!
-//! The rack is real sockets: BMCs that speak RMCP+, PDUs that speak SNMP. The service is the one that `serve` runs, with
+//! The rack is real sockets: BMCs that speak RMCP+, PDUs that speak SNMP, a BMC that speaks Redfish and has virtual
+//! media. The service is the one that `serve` runs, with
 //! a configuration file that the demo writes into its state folder: a first example of one's own.
 
 mod control;

@@ -1,4 +1,4 @@
-//! The simulated rack: a third IPMI nodes, a third PDU-only nodes, a third mixed ones.
+//! The simulated rack: a third IPMI nodes, a third PDU-only nodes, a third mixed ones; then those with a Redfish BMC.
 
 use std::{net::Ipv4Addr, sync::Arc};
 
@@ -10,6 +10,7 @@ use crate::{
     model::Secret,
     sim::{
         ipmi::{Bmc, BmcConfig, Rack as Bmcs},
+        redfish,
         snmp::{Agents, PduOptions, SimFamily, SimPdu},
     },
 };
@@ -33,6 +34,8 @@ pub enum Kind {
     Pdu,
     /// A BMC that an outlet feeds.
     Mixed,
+    /// A Redfish BMC with virtual media.
+    Redfish,
 }
 
 /// One simulated node.
@@ -43,8 +46,10 @@ pub struct Node {
     pub kind: Kind,
     /// Counts from 1.
     pub number: u32,
-    /// Its BMC.
+    /// Its IPMI BMC.
     pub bmc: Option<Part<Bmc>>,
+    /// Its Redfish BMC, and the port of that.
+    pub redfish: Option<(Part<redfish::Bmc>, u16)>,
     /// Its PDU and outlet.
     pub outlet: Option<(Part<SimPdu>, u32)>,
 }
@@ -74,6 +79,7 @@ pub struct Rack {
     pub controller_ready: std::time::Duration,
     bmcs: Bmcs,
     agents: Agents,
+    redfish: redfish::Rack,
 }
 
 /// The n-th address (from 0) of a /10 of the loopback network.
@@ -87,7 +93,14 @@ impl Rack {
     pub fn build(args: &RackArgs) -> std::io::Result<Self> {
         let (bmcs, agents) = (Bmcs::start(0)?, Agents::bind(0)?);
         let (bmc_password, community) = (file::short_password(), file::password());
-        let width = args.nodes.to_string().len().max(2);
+        let all = args.nodes.saturating_add(args.redfish_nodes);
+        if all == 0 {
+            return Err(std::io::Error::other("a rack without nodes: see --nodes and --redfish-nodes"));
+        }
+        let width = all.to_string().len().max(2);
+        let further = |n: u32| redfish::BmcConfig::new(BMC_USER, bmc_password.clone()).numbered(n + 1);
+        let further = (0..args.redfish_nodes).map(|n| ((address(96, n), 0).into(), further(n))).collect();
+        let redfish = redfish::Rack::start(further)?;
         let mut rack = Self {
             nodes: Vec::new(),
             pdus: Vec::new(),
@@ -96,6 +109,7 @@ impl Rack {
             controller_ready: args.bmc_boot_delay * 2 + std::time::Duration::from_secs(15),
             bmcs,
             agents,
+            redfish,
         };
         let mut fed = 0;
         for number in 1..=args.nodes {
@@ -113,7 +127,19 @@ impl Rack {
             if let (Some(bmc), Some((pdu, outlet))) = (&bmc, &outlet) {
                 wire(&bmc.device, &pdu.device, *outlet);
             }
-            rack.nodes.push(Node { name, kind, number, bmc, outlet });
+            rack.nodes.push(Node { name, kind, number, bmc, redfish: None, outlet });
+        }
+        for (number, (address, device)) in (args.nodes.saturating_add(1)..).zip(rack.redfish.bmcs.clone()) {
+            let std::net::IpAddr::V4(ip) = address.ip() else { continue };
+            let part = Part { name: format!("bmc-{number:0width$}"), address: ip, device };
+            rack.nodes.push(Node {
+                name: format!("node-{number:0width$}"),
+                kind: Kind::Redfish,
+                number,
+                bmc: None,
+                redfish: Some((part, address.port())),
+                outlet: None,
+            });
         }
         Ok(rack)
     }
@@ -126,6 +152,11 @@ impl Rack {
     /// The port of all PDUs.
     pub fn pdu_port(&self) -> u16 {
         self.agents.port()
+    }
+
+    /// SHA-256 of the certificate that all Redfish BMCs show.
+    pub fn fingerprint(&self) -> &str {
+        &self.redfish.fingerprint
     }
 
     /// A node by name.

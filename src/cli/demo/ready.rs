@@ -20,7 +20,7 @@ pub struct Facts {
 }
 
 /// Nodes that are shown to people.
-const SHOWN: usize = 3;
+const SHOWN: usize = 4;
 
 /// Says it.
 pub fn announce(running: &Running, rack: &Rack, facts: &Facts) -> io::Result<()> {
@@ -55,7 +55,7 @@ pub fn announce(running: &Running, rack: &Rack, facts: &Facts) -> io::Result<()>
     let ca = ca.map_or_else(String::new, |ca| ca.display().to_string());
     let password = facts.password_file.display();
     let (host, user) = (address, facts.user);
-    let some: Vec<_> = [Kind::Ipmi, Kind::Pdu, Kind::Mixed]
+    let some: Vec<_> = [Kind::Ipmi, Kind::Pdu, Kind::Mixed, Kind::Redfish]
         .into_iter()
         .filter_map(|kind| rack.nodes.iter().find(|n| n.kind == kind))
         .take(SHOWN)
@@ -64,7 +64,8 @@ pub fn announce(running: &Running, rack: &Rack, facts: &Facts) -> io::Result<()>
     let node = rack.nodes.get(1).or(rack.nodes.first()).map_or("node-01", |n| n.name.as_str());
     let system = system(node);
     let text = format!(
-        "rackfish serves {} simulated nodes at {url}: {} with a BMC, {} on PDU outlets only, {} with both.
+        "rackfish serves {} simulated nodes at {url}: {} with a BMC, {} on PDU outlets only, {} with both,
+{} with a Redfish BMC and virtual media.
 For example {}.
 
 Log in as {user}; the password is in {password}. Three things to try:
@@ -87,6 +88,7 @@ Ctrl-C ends the demo.",
         count(Kind::Ipmi),
         count(Kind::Pdu),
         count(Kind::Mixed),
+        count(Kind::Redfish),
         some.join(", "),
         config = running.fleet.config().server.state_dir.join("demo.toml").display(),
         state = running.fleet.config().server.state_dir.display(),
@@ -100,6 +102,7 @@ fn kind_word(kind: Kind) -> &'static str {
         Kind::Ipmi => "a BMC",
         Kind::Pdu => "an outlet",
         Kind::Mixed => "both",
+        Kind::Redfish => "Redfish",
     }
 }
 

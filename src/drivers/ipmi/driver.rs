@@ -182,6 +182,7 @@ impl Bmc for IpmiDriver {
             Aspect::Sensors => self.read_sensors(at).await,
             Aspect::Inventory => self.read_inventory(at).await,
             Aspect::Log => self.read_log(at).await,
+            Aspect::Media => Err(bmc::not_read("virtual media")),
             Aspect::Raw(name) => Err(bmc::not_read(name)),
         }
     }
@@ -192,7 +193,9 @@ impl Bmc for IpmiDriver {
             Act::Boot(set) => self.set_boot(set).await,
             Act::Indicator(led) => self.identify(*led).await,
             Act::ClearLog => self.clear_log().await,
-            Act::Limit(_) | Act::Fan(_) | Act::Raw(_) => Err(bmc::not_done(act)),
+            Act::Limit(_) | Act::Fan(_) | Act::InsertMedia(_) | Act::EjectMedia(_) | Act::Raw(_) => {
+                Err(bmc::not_done(act))
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     faults::Failure,
     log::LogWalk,
+    media::MediaWalk,
     sensors::Walk,
     session::Session,
     settings::Settings,
@@ -75,6 +76,7 @@ pub(super) struct RedfishDriver {
     missing: Vec<ActKind>,
     pub(super) walk: Walk,
     pub(super) log: LogWalk,
+    pub(super) media: MediaWalk,
     /// Identity as far as it is read.
     system: Value,
     manager: Value,
@@ -90,6 +92,7 @@ impl RedfishDriver {
             missing: Vec::new(),
             walk: Walk::default(),
             log: LogWalk::default(),
+            media: MediaWalk::default(),
             system: Value::Null,
             manager: Value::Null,
         }
@@ -159,6 +162,8 @@ impl RedfishDriver {
         there(!site.chassis.is_empty(), AspectKind::Sensors, None);
         let clear = site.log.as_ref().and_then(|log| log.clear.as_ref()).map(|_| ActKind::ClearLog);
         there(site.log.is_some(), AspectKind::Log, clear);
+        there(site.media.is_some(), AspectKind::Media, Some(ActKind::InsertMedia));
+        there(site.media.is_some(), AspectKind::Media, Some(ActKind::EjectMedia));
         for kind in &self.missing {
             acts = acts.without(*kind);
         }
@@ -231,6 +236,7 @@ impl Bmc for RedfishDriver {
             Aspect::Sensors => self.read_sensors(at).await,
             Aspect::Inventory => self.read_inventory(at).await,
             Aspect::Log => self.read_log(at).await,
+            Aspect::Media => self.read_media(at).await,
             Aspect::Raw(name) => Err(bmc::not_read(name)),
         }
     }
@@ -241,6 +247,8 @@ impl Bmc for RedfishDriver {
             Act::Boot(set) => self.set_boot(set).await,
             Act::Indicator(led) => self.identify(*led).await,
             Act::ClearLog => self.clear_log().await,
+            Act::InsertMedia(wanted) => self.insert_media(wanted).await,
+            Act::EjectMedia(slot) => self.eject_media(slot).await,
             Act::Limit(_) | Act::Fan(_) | Act::Raw(_) => Err(bmc::not_done(act)),
         }
     }

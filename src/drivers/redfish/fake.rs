@@ -48,6 +48,8 @@ pub(super) struct Bmc {
     pub strong: bool,
     /// After that many GETs somebody else changes what was read.
     pub slips: u32,
+    /// Methods that it says its resources take.
+    pub allow: Option<&'static str>,
     revision: u32,
 }
 
@@ -98,6 +100,7 @@ impl Bmc {
             tagged: false,
             strong: false,
             slips: 0,
+            allow: None,
             revision: 1,
         }
     }
@@ -175,7 +178,9 @@ impl Bmc {
                     self.slips -= 1;
                     self.revision += 1;
                 }
-                (200, vec![("ETag", tag)], self.resources[path].to_string())
+                let allow = self.allow.map(|allow| ("Allow", allow.to_owned()));
+                let headers = std::iter::once(("ETag", tag)).chain(allow).collect();
+                (200, headers, self.resources[path].to_string())
             }
             _ => say(405),
         }

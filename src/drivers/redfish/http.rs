@@ -4,7 +4,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use reqwest::{
     Client, Method, Response, Url,
-    header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, LOCATION, RETRY_AFTER},
+    header::{ACCEPT, ALLOW, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, LOCATION, RETRY_AFTER},
 };
 use serde_json::Value;
 
@@ -64,6 +64,8 @@ pub(super) struct Answer {
     /// `Null` if there is none.
     pub body: Value,
     pub etag: Option<String>,
+    /// Methods that the resource takes.
+    pub allow: Option<String>,
     pub location: Option<Path>,
     pub token: Option<Secret>,
     pub retry_after: Option<Duration>,
@@ -173,6 +175,7 @@ async fn read(mut response: Response) -> Tried<Answer> {
     let code = response.status().as_u16();
     let header = |name: HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
     let etag = header(ETAG).map(str::to_owned);
+    let allow = header(ALLOW).map(str::to_owned);
     let location = header(LOCATION).and_then(Path::of);
     let token = header(HeaderName::from_static("x-auth-token")).filter(|token| !token.is_empty()).map(Secret::new);
     // The other form is a date, and BMCs' clocks are wrong.
@@ -197,7 +200,7 @@ async fn read(mut response: Response) -> Tried<Answer> {
         Err(_) if text.trim_ascii().is_empty() => Value::Null,
         Err(error) => return Err(Failure::Garbage(format!("the answer is no JSON: {error}"))),
     };
-    Ok(Answer { code, body, etag, location, token, retry_after })
+    Ok(Answer { code, body, etag, allow, location, token, retry_after })
 }
 
 /// An error with its causes: "error sending request" alone helps nobody.

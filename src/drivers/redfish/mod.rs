@@ -10,7 +10,7 @@
 //! | `faults` | what failures and status codes mean to the waist |
 //! | `site` | where things are on this BMC, found by its links |
 //! | `driver` | the `Driver` contract |
-//! | `power`, `boot`, `sensors`, `log` | one aspect each; `write`: PATCH with ETags, tasks |
+//! | `power`, `boot`, `sensors`, `log`, `media` | one aspect each; `write`: PATCH with ETags, tasks |
 //!
 //! Not here: what bodies mean (`wire::redfish`), retries, pacing and verification (the fleet's worker).
 
@@ -20,6 +20,7 @@ mod driver;
 mod faults;
 mod http;
 mod log;
+mod media;
 mod power;
 mod sensors;
 mod session;

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{
     faults::{Failure, Tried},
+    media::{self, MediaSite},
     session::{ROOT, Session},
 };
 use crate::{
@@ -40,6 +41,7 @@ pub(super) struct Site {
     pub chassis: Vec<Path>,
     pub manager: Option<Path>,
     pub log: Option<LogSite>,
+    pub media: Option<MediaSite>,
     /// The service takes `$expand` with levels.
     pub expand: bool,
     /// It tells a power state.
@@ -65,7 +67,7 @@ pub(super) async fn optional(session: &mut Session, path: &Path) -> Tried<Option
     }
 }
 
-/// Finds everything; `known` is what was found before, and saves looking for the log again.
+/// Finds everything; `known` is what was found before, and saves looking for the log and the virtual media again.
 pub(super) async fn find(session: &mut Session, wanted: Option<&str>, known: Option<&Site>) -> Result<Site, Fault> {
     let root = session.enter().await.map_err(|failure| {
         if failure.is_absence() {
@@ -134,15 +136,22 @@ async fn look(session: &mut Session, root: &Value, path: Path, body: &Value, kno
     {
         light = Light::of(&enclosure).map(|light| (first.clone(), light));
     }
-    let log = match known.filter(|known| known.system.same(&path)) {
+    let known = known.filter(|known| known.system.same(&path));
+    let log = match known {
         Some(known) => known.log.clone(),
         None => find_log(session, body, managers.first()).await?,
+    };
+    // A BMC that has just started may have its slots last: that there are none is not for good.
+    let media = match known.and_then(|known| known.media.clone()) {
+        Some(known) => Some(known),
+        None => media::find(session, body, managers.first()).await?,
     };
     let expand = root.get("ProtocolFeaturesSupported").and_then(|f| f.get("ExpandQuery"));
     Ok(Site {
         chassis,
         manager: managers.into_iter().next(),
         log,
+        media,
         expand: expand.is_some_and(|e| flag(e, "NoLinks") == Some(true) && flag(e, "Levels") == Some(true)),
         power: body.get("PowerState").is_some(),
         reset,

@@ -1,6 +1,8 @@
 //! The driver against a BMC that misbehaves, and its settings.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod media;
+
 use std::time::Duration;
 
 use serde_json::json;

@@ -407,7 +407,7 @@ impl Driver for Conversation {
             Aspect::Sensors => self.sensors(units, at).await,
             Aspect::Inventory => self.inventory(units).await,
             Aspect::Units => self.names(units, at).await,
-            Aspect::Boot | Aspect::Log | Aspect::Indicator | Aspect::Raw(_) => {
+            Aspect::Boot | Aspect::Log | Aspect::Indicator | Aspect::Media | Aspect::Raw(_) => {
                 Err(Fault::Unsupported(format!("a PDU has no {:?}", aspect.kind())))
             }
         }

@@ -47,6 +47,8 @@ impl Timetable {
         add(Aspect::Inventory, if poll.is_zero() { Duration::ZERO } else { INVENTORY_EVERY }, start);
         add(Aspect::Sensors, policy.pace.poll_sensors, start + share(id, policy.pace.poll_sensors.min(spread * 2)));
         add(Aspect::Indicator, policy.pace.poll_sensors, start + share(id, policy.pace.poll_sensors.min(spread * 2)));
+        let media = share(id, policy.pace.poll_sensors.min(spread * 2));
+        add(Aspect::Media, policy.pace.poll_sensors, start + media);
         Self { lines }
     }
 

@@ -10,11 +10,13 @@
 //! | `boot` | `Boot`, read and written |
 //! | `sensors` | `Sensor`, and the older `Thermal` and `Power` |
 //! | `log` | log services and their entries |
+//! | `media` | `VirtualMedia`, read, inserted and ejected |
 //!
 //! Nothing here trusts its input: what is missing or odd is left out, what is long is cut.
 
 pub mod boot;
 pub mod log;
+pub mod media;
 pub mod message;
 pub mod path;
 pub mod sensors;

@@ -13,8 +13,8 @@ use rackfish::{
     drivers::{Driver, Pace, Setup},
     model::{
         Act, ActKind, ActSet, Aspect, AspectKind, AspectSet, BootCaps, BootSet, BootTarget, Caps, ChassisId, Cursor,
-        Done, EndpointId, Fact, Fault, Inventory, Led, LogEntry, Measure, NodeId, Page, PowerAct, PowerState, Proof,
-        Reading, ReadingState, Ref, Thresholds, Unit,
+        Done, EndpointId, Fact, Fault, Inventory, Led, LogEntry, Measure, MediaInsert, MediaSlot, MediaType, NodeId,
+        Page, PowerAct, PowerState, Proof, Reading, ReadingState, Ref, Thresholds, Unit,
     },
 };
 
@@ -30,6 +30,11 @@ pub struct State {
     pub boot: Option<BootSet>,
     pub light: bool,
     pub log: Vec<LogEntry>,
+    pub slots: Vec<MediaSlot>,
+    /// What was inserted, with its secrets.
+    pub inserted: Vec<MediaInsert>,
+    /// Commands are carried out and their answers lost.
+    pub deaf: bool,
     pub acts: u32,
 }
 
@@ -50,7 +55,17 @@ impl Device {
             message: "Fan 1 was slow".to_owned(),
             raw: vec![1, 2, 0xff],
         }];
-        Self { bmc, state: Arc::new(Mutex::new(State { relays, log, ..State::default() })) }
+        let slot = MediaSlot {
+            id: "Cd".to_owned(),
+            name: "Virtual CD".to_owned(),
+            types: vec![MediaType::Cd],
+            inserted: Some(false),
+            takes: true,
+            ejects: true,
+            ..MediaSlot::default()
+        };
+        let slots = vec![slot];
+        Self { bmc, state: Arc::new(Mutex::new(State { relays, log, slots, ..State::default() })) }
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -73,6 +88,8 @@ impl Device {
             ActKind::Boot,
             ActKind::Indicator,
             ActKind::ClearLog,
+            ActKind::InsertMedia,
+            ActKind::EjectMedia,
         ];
         let all = [
             AspectKind::Power,
@@ -81,6 +98,7 @@ impl Device {
             AspectKind::Inventory,
             AspectKind::Log,
             AspectKind::Indicator,
+            AspectKind::Media,
         ];
         Caps {
             acts: if self.bmc { ActSet::of(&bmc) } else { ActSet::of(&pdu) },
@@ -139,7 +157,8 @@ impl Device {
             }))),
             Aspect::Log => Ok(Fact::Log(state.log.clone())),
             Aspect::Indicator => Ok(Fact::Indicator(if state.light { Led::Blinking } else { Led::Off })),
-            Aspect::Units | Aspect::Raw(_) => Err(Fault::Unsupported("that".to_owned())),
+            Aspect::Media if self.bmc => Ok(Fact::Media(state.slots.clone())),
+            Aspect::Units | Aspect::Media | Aspect::Raw(_) => Err(Fault::Unsupported("that".to_owned())),
         }
     }
 
@@ -154,16 +173,24 @@ impl Device {
         }
         let relay = state.relays.get_mut(unit).ok_or_else(|| Fault::NoSuchUnit(unit.to_string()))?;
         match act {
-            Act::Power(_) if stuck => {}
+            Act::Power(_) | Act::InsertMedia(_) | Act::EjectMedia(_) if stuck => {}
             Act::Power(PowerAct::On | PowerAct::Cycle { .. }) => *relay = true,
             Act::Power(PowerAct::Off | PowerAct::Soft) => *relay = false,
             Act::Power(PowerAct::Reset | PowerAct::Nmi) => {}
             Act::Boot(set) => state.boot = Some(*set),
             Act::Indicator(led) => state.light = *led != Led::Off,
             Act::ClearLog => state.log.clear(),
+            Act::InsertMedia(wanted) => {
+                let image = Some(wanted.image.clone());
+                state.slots[0] = MediaSlot { image, inserted: Some(true), ..state.slots[0].clone() };
+                state.inserted.push((**wanted).clone());
+            }
+            Act::EjectMedia(_) => {
+                state.slots[0] = MediaSlot { image: None, inserted: Some(false), ..state.slots[0].clone() };
+            }
             Act::Limit(_) | Act::Fan(_) | Act::Raw(_) => return Err(Fault::Unsupported("that".to_owned())),
         }
-        Ok(Done::Accepted)
+        if state.deaf { Err(Fault::Uncertain("no answer in time".to_owned())) } else { Ok(Done::Accepted) }
     }
 }
 

@@ -23,6 +23,7 @@ pub const SYSTEMS: &str = "/redfish/v1/Systems";
 
 pub struct Rig {
     pub rack: Rack,
+    pub fleet: Fleet,
     pub server: ServerHandle,
     pub http: reqwest::Client,
     pub url: String,
@@ -98,10 +99,10 @@ impl Rig {
         let fleet = Fleet::open(Arc::clone(&config), store.clone()).await.unwrap();
         let settings = Settings { local: true, attempts: 1, interval: Duration::from_millis(50) };
         let delivery = rackfish::api::redfish::events::start(store, &fleet, &auth, None, settings).await.unwrap();
-        let service = Service { fleet, auth, subscriptions: Some(delivery), tls };
+        let service = Service { fleet: fleet.clone(), auth, subscriptions: Some(delivery), tls };
         let server = server::start_with(service, &config.server, certificate).unwrap();
         let url = format!("{scheme}://{}", server.addresses[0]);
-        let rig = Self { rack, server, http: client.no_proxy().build().unwrap(), url };
+        let rig = Self { rack, fleet, server, http: client.no_proxy().build().unwrap(), url };
         // Every state has been read once.
         for _ in 0..200 {
             let all = rig.get(&format!("{SYSTEMS}?$expand=.")).await.body;

@@ -12,6 +12,7 @@ pub mod json_schemas;
 pub mod logs;
 pub mod manager_log;
 pub mod managers;
+pub mod media;
 pub mod metadata;
 pub mod network_protocol;
 pub mod openapi;

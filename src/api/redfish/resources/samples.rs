@@ -109,6 +109,7 @@ fn node(name: &str, host: Option<Ref>, feeds: &[&str]) -> NodeView {
         operation: None,
         manager: ManagerRef::Rackfish,
         has_log: false,
+        media: None,
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
         messages as m,
         reply::Reply,
     },
-    chassis, collection, ethernet, logs, managers, processors, reset, system_patch,
+    chassis, collection, ethernet, logs, managers, media, processors, reset, system_patch,
 };
 use crate::{
     fleet::{BootView, FeedView, NodeView},
@@ -109,6 +109,9 @@ pub fn render(node: &NodeView, now: OffsetDateTime) -> Doc {
     }
     if node.has_log {
         doc.link("LogServices", &logs::services_uri(id));
+    }
+    if node.media.is_some() {
+        doc.link("VirtualMedia", &media::collection_uri(id));
     }
     doc.obj("Links", |o| {
         o.links("Chassis", [chassis::uri(id)]);

@@ -155,6 +155,7 @@ impl Worker {
                     Fact::Inventory(inventory) => u.inventory = Some(Seen::read(Arc::from(inventory))),
                     Fact::Log(entries) => u.log = Some(Seen::read(Arc::new(entries))),
                     Fact::Indicator(led) => u.indicator = Some(Seen::read(led)),
+                    Fact::Media(slots) => u.media = Some(Seen::read(Arc::new(slots))),
                     Fact::Power(_) | Fact::Raw(_) => {}
                 });
                 return;
