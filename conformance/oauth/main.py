@@ -299,7 +299,8 @@ class Tokens(Walk):
             for _ in range(200):
                 self.taken(token)
             expect(time.monotonic() - begun < 10, f"200 requests took {time.monotonic() - begun:.1f} s")
-            equal(issuer.fetches, fetches, "fetches of the keys")
+            # One that a forged token with a key of its own has asked for before may only come now: ten seconds lie between two.
+            expect(issuer.fetches - fetches <= 1, f"200 requests made {issuer.fetches - fetches} fetches of the keys")
 
     def explained(self) -> None:
         """`rackfish auth explain-token`"""

@@ -14,7 +14,7 @@ use super::{
         server,
         wire::{AccountAsk, Answer, Ask},
     },
-    exit::{Failure, caused},
+    exit::Failure,
     out::Out,
     password::PasswordArgs,
     service::decode,
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     auth::Auth,
     config::AuthConfig,
-    model::{Actor, Face, Role, Scope},
+    model::{Actor, Face, Role, Scope, causes},
     store::{SqliteStore, Store},
 };
 
@@ -250,6 +250,6 @@ pub(super) fn open_store(state_dir: &Path) -> Result<Arc<dyn Store>, CliError> {
             state_dir.display()
         )));
     }
-    let store = SqliteStore::open(state_dir).map_err(|error| unreachable(caused(&error)))?;
+    let store = SqliteStore::open(state_dir).map_err(|error| unreachable(causes(&error)))?;
     Ok(store)
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     auth::{AccountError, AuthError},
     fleet::OpError,
+    model::causes,
 };
 
 /// Exit codes of every subcommand. They are part of the interface: scripts rely on them.
@@ -156,29 +157,14 @@ impl From<&AccountError> for Failure {
             AccountError::LastAdministrator(_) => ("last-administrator", Exit::Refused),
             AccountError::Store(_) => ("store", Exit::Failed),
         };
-        Self::new(code, exit, caused(error))
+        Self::new(code, exit, causes(error))
     }
 }
 
 impl From<&AuthError> for Failure {
     fn from(error: &AuthError) -> Self {
-        Self::new("accounts", Exit::Failed, caused(error))
+        Self::new("accounts", Exit::Failed, causes(error))
     }
-}
-
-/// An error with all its causes.
-pub fn caused(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
 }
 
 /// Why a subcommand did not succeed.

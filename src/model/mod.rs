@@ -7,6 +7,7 @@
 mod actor;
 mod boot;
 mod caps;
+mod causes;
 mod fact;
 mod fault;
 mod media;
@@ -18,6 +19,7 @@ mod secret;
 pub use actor::{Actor, Face, Role, Scope};
 pub use boot::{BootEnabled, BootMode, BootPatch, BootSet, BootTarget};
 pub use caps::{Act, ActKind, ActSet, Aspect, AspectKind, AspectSet, BootCaps, Caps, Proof};
+pub use causes::{because, causes};
 pub use fact::{Cursor, Fact, Inventory, LogEntry, Page};
 pub use fault::{Done, Fault, Why};
 pub use media::{ConnectedVia, MediaInsert, MediaSlot, MediaType, TransferMethod, TransferProtocol};

@@ -1,7 +1,6 @@
 //! One POST.
 
 use std::{
-    error::Error,
     io,
     net::SocketAddr,
     sync::{
@@ -12,6 +11,7 @@ use std::{
 };
 
 use super::{Subscription, check};
+use crate::model::{because, causes};
 use reqwest::{
     Client,
     dns::{Addrs, Name, Resolve, Resolving},
@@ -69,18 +69,8 @@ fn headers(to: &Subscription) -> HeaderMap {
     parsed.collect()
 }
 
-/// An error with its causes: "error sending request" alone helps nobody.
 fn chain(error: &reqwest::Error) -> String {
-    let mut text = if error.is_timeout() { "timed out".to_owned() } else { error.to_string() };
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
+    if error.is_timeout() { because("timed out".to_owned(), error) } else { causes(error) }
 }
 
 /// Resolves names, and forgets answers that a destination may not have.

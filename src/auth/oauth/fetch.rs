@@ -1,11 +1,12 @@
 //! One GET of a key set: no redirect, no proxy, bounded in time and size, and nothing of ours in the request.
 
-use std::{error::Error as _, time::Duration};
+use std::time::Duration;
 
 use reqwest::{Certificate, Client, Url, header, redirect::Policy};
 
 use crate::{
     config::OAuthKeys,
+    model::{because, causes},
     wire::jose::{Jwks, jwk::MAX_SET},
 };
 
@@ -82,18 +83,8 @@ fn max_age(value: &str) -> Option<Duration> {
     age.map(|age| age.max(LEAST))
 }
 
-/// An error with its causes: "error sending request" alone helps nobody.
 fn chain(error: &reqwest::Error) -> String {
-    let mut text = if error.is_timeout() { "timed out".to_owned() } else { error.to_string() };
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
+    if error.is_timeout() { because("timed out".to_owned(), error) } else { causes(error) }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ mod tests;
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{CliError, Exit, control, exit::caused, logging};
+use super::{CliError, Exit, control, logging};
 use crate::{
     api::{
         delivery::{self, Delivery},
@@ -23,7 +23,7 @@ use crate::{
     auth::Auth,
     config::{self, Broken, Config, Loaded},
     fleet::Fleet,
-    model::{Role, Scope, Secret},
+    model::{Role, Scope, Secret, causes},
     store::{SqliteStore, Store},
 };
 
@@ -115,15 +115,15 @@ pub fn run(plan: Plan, ready: impl AsyncFnOnce(&Running) -> Result<(), CliError>
 /// Everything up, in the order in which it depends on each other.
 async fn start(config: &Arc<Config>, first: Option<(String, Secret)>) -> Result<Running, CliError> {
     let server = &config.server;
-    let store: Arc<dyn Store> = SqliteStore::open(&server.state_dir).map_err(|e| failed("store", caused(&e)))?;
-    let auth = Auth::open(Arc::clone(&store), config.auth.clone()).await.map_err(|e| failed("accounts", caused(&e)))?;
+    let store: Arc<dyn Store> = SqliteStore::open(&server.state_dir).map_err(|e| failed("store", causes(&e)))?;
+    let auth = Auth::open(Arc::clone(&store), config.auth.clone()).await.map_err(|e| failed("accounts", causes(&e)))?;
     first_account(&auth, config, first).await?;
     let tls = if server.tls.insecure_plain_http {
         tracing::warn!("plain HTTP: passwords and tokens can be read by anybody on the way (insecure_plain_http)");
         None
     } else {
         let made = ReloadableAcceptor::new(&server.tls, &server.state_dir, &server.listen);
-        Some(made.map_err(|e| failed("tls", caused(&e)))?)
+        Some(made.map_err(|e| failed("tls", causes(&e)))?)
     };
     for (set, key, what) in [
         (server.insecure_open_boot_hints, "insecure_open_boot_hints", "anybody can ask what a node boots from"),
@@ -142,17 +142,17 @@ async fn start(config: &Arc<Config>, first: Option<(String, Secret)>) -> Result<
             tracing::warn!("{what} ({key})");
         }
     }
-    let fleet = Fleet::open(Arc::clone(config), Arc::clone(&store)).await.map_err(|e| failed("fleet", caused(&e)))?;
+    let fleet = Fleet::open(Arc::clone(config), Arc::clone(&store)).await.map_err(|e| failed("fleet", causes(&e)))?;
     let delivery = events::start(Arc::clone(&store), &fleet, &auth, Some(&server.state_dir), event_settings(server))
         .await
-        .map_err(|e| failed("events", caused(&e)))?;
+        .map_err(|e| failed("events", causes(&e)))?;
     let service = server::Service {
         fleet: fleet.clone(),
         auth: auth.clone(),
         subscriptions: Some(delivery.clone()),
         tls: tls.clone().map(|tls| -> server::Acceptor { Arc::new(move || tls.builder().map_err(|e| e.to_string())) }),
     };
-    let server = server::start_with(service, server, tls.clone()).map_err(|e| failed("listen", caused(&e)))?;
+    let server = server::start_with(service, server, tls.clone()).map_err(|e| failed("listen", causes(&e)))?;
     for address in &server.addresses {
         tracing::info!(%address, "serving Redfish");
     }
@@ -179,9 +179,9 @@ async fn first_account(auth: &Auth, config: &Config, first: Option<(String, Secr
     }
     if let Some((name, password)) = first {
         let made = auth.create(&name, &password, Role::Administrator, Scope::All, false).await;
-        return made.map(|_| ()).map_err(|e| failed("accounts", caused(&e)));
+        return made.map(|_| ()).map_err(|e| failed("accounts", causes(&e)));
     }
-    let path = auth.first_account(state_dir).await.map_err(|e| failed("accounts", caused(&e)))?;
+    let path = auth.first_account(state_dir).await.map_err(|e| failed("accounts", causes(&e)))?;
     super::out::remark(&format!(
         "There was no account yet: `admin` was made, its password is in {}.\nChange it with `rackfish account passwd admin`.",
         path.display()

@@ -1,6 +1,6 @@
 //! One exchange: a request and its bounded answer, from the configured host and nobody else.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use reqwest::{
     Client, Method, Response, Url,
@@ -15,7 +15,7 @@ use super::{
     trust,
 };
 use crate::{
-    model::Secret,
+    model::{Secret, because},
     wire::redfish::{Path, value},
 };
 
@@ -203,21 +203,13 @@ async fn read(mut response: Response) -> Tried<Answer> {
     Ok(Answer { code, body, etag, allow, location, token, retry_after })
 }
 
-/// An error with its causes: "error sending request" alone helps nobody.
+/// An error with its causes, in the words of people who look after BMCs.
 fn causes(error: &reqwest::Error) -> String {
-    let mut text = match () {
+    let text = match () {
         () if error.is_connect() && error.is_timeout() => "no connection in time".to_owned(),
         () if error.is_connect() => "no connection".to_owned(),
         () if error.is_timeout() => "no answer in time".to_owned(),
         () => error.to_string(),
     };
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text.chars().filter(|c| !c.is_control()).take(400).collect()
+    because(text, error).chars().filter(|c| !c.is_control()).take(400).collect()
 }
