@@ -129,7 +129,8 @@ async fn wait(fleet: &Arc<Inner>, entry: &Arc<NodeEntry>, op: &Arc<Operation>) -
     }
     promise(fleet, entry, op).await?;
     let name = format!("{} of {}", op.reset, entry.id);
-    fleet.tasks.begin(&op.id, name, Some(entry.id.clone()), None, &op.actor).await;
+    // What was promised stands in the journal.
+    fleet.tasks.begin(&op.id, name, Some(entry.id.clone()), None, &op.actor).await.1.ok();
     let (task, node, owner) = (op.id.clone(), Some(entry.id.clone()), op.actor.principal.to_string());
     fleet.emit(What::Task { task, node, owner, ended: None }, Some(&op.actor));
     // It may have ended in this very moment.

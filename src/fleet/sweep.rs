@@ -105,7 +105,13 @@ pub async fn run(fleet: &Arc<Inner>, who: &Actor, mut asked: Sweep) -> Result<Sw
     crash::point("sweep", "planned");
     let name = format!("{} of {} nodes", plan.reset, plan.nodes.len());
     let progress = Progress { total: plan.nodes.len(), ..Progress::default() };
-    let task = fleet.tasks.begin(&id, name, None, Some(progress.clone()), who).await;
+    let (task, kept) = fleet.tasks.begin(&id, name, None, Some(progress.clone()), who).await;
+    if let Err(error) = kept {
+        // The next start would not find it: what can't be promised is not begun.
+        fleet.tasks.take_back(&id);
+        store_gone(fleet, &id).await;
+        return Err(OpError::Store(error.to_string()));
+    }
     let (owner, task_id) = (task.principal.clone(), id.clone());
     fleet.emit(What::Task { task: task_id, node: None, owner, ended: None }, Some(who));
     let (tell, mut told) = watch::channel(None);
@@ -202,7 +208,7 @@ impl Work {
             request = %self.actor.request,
             "reset of many nodes ended"
         );
-        self.fleet.tasks.note(&self.id, &self.progress, Safety::Behind).await;
+        self.note_behind().await;
         self.fleet.task_ended(&self.id, error).await;
         store_gone(&self.fleet, &self.id).await;
         Some(self.progress)
@@ -223,7 +229,17 @@ impl Work {
         }
         self.progress.open = nodes.iter().cloned().collect();
         // Before any of them is touched: after a kill it is known which may have been.
-        self.fleet.tasks.note(&self.id, &self.progress, Safety::PowerLoss).await;
+        let noted = self.fleet.tasks.note(&self.id, &self.progress, Safety::PowerLoss).await;
+        if let Err(error) = noted
+            && !harmless(self.plan.reset)
+        {
+            // After a kill these would be taken for untouched, and restarted once more.
+            let error = OpError::Store(error.to_string()).to_string();
+            self.progress.open.clear();
+            self.progress.ended = self.progress.ended.saturating_add(nodes.len());
+            self.progress.failed.extend(nodes.into_iter().map(|node| Failure { node, error: error.clone() }));
+            return true;
+        }
         crash::point("sweep", "begun");
         let mut parts: FuturesUnordered<_> = nodes
             .into_iter()
@@ -252,11 +268,16 @@ impl Work {
             }
             if clock::now() > noted + NOTE_EVERY {
                 noted = clock::now();
-                self.fleet.tasks.note(&self.id, &self.progress, Safety::Behind).await;
+                self.note_behind().await;
             }
         }
-        self.fleet.tasks.note(&self.id, &self.progress, Safety::Behind).await;
+        self.note_behind().await;
         !cut
+    }
+
+    /// Who is done. One that could not be noted is asked for again, or told as doubtful, by the next start.
+    async fn note_behind(&self) {
+        self.fleet.tasks.note(&self.id, &self.progress, Safety::Behind).await.ok();
     }
 }
 

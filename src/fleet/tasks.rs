@@ -34,7 +34,7 @@ impl Tasks {
         Ok(Self { store, all })
     }
 
-    /// A new one.
+    /// A new one. It can be asked for even if it could not be stored, as long as this process lives.
     pub async fn begin(
         &self,
         id: &str,
@@ -42,7 +42,7 @@ impl Tasks {
         node: Option<NodeId>,
         progress: Option<Progress>,
         who: &Actor,
-    ) -> TaskView {
+    ) -> (TaskView, Result<(), StoreError>) {
         self.prune().await;
         let task = TaskView {
             id: id.to_owned(),
@@ -54,14 +54,20 @@ impl Tasks {
             error: None,
             progress,
         };
-        self.keep(task.clone(), Safety::PowerLoss).await;
-        task
+        let kept = self.keep(task.clone(), Safety::PowerLoss).await;
+        (task, kept)
+    }
+
+    /// Takes back one that nobody was told of.
+    pub fn take_back(&self, id: &str) {
+        self.all.remove(id);
     }
 
     /// How far one for many nodes is.
-    pub async fn note(&self, id: &str, progress: &Progress, safety: Safety) {
-        if let Some(task) = self.all.get(id).map(|task| task.clone()) {
-            self.keep(TaskView { progress: Some(progress.clone()), ..task }, safety).await;
+    pub async fn note(&self, id: &str, progress: &Progress, safety: Safety) -> Result<(), StoreError> {
+        match self.all.get(id).map(|task| task.clone()) {
+            Some(task) => self.keep(TaskView { progress: Some(progress.clone()), ..task }, safety).await,
+            None => Ok(()),
         }
     }
 
@@ -71,17 +77,16 @@ impl Tasks {
         let news = task.ended.is_none();
         // By a clock that was set back it would have ended before it began.
         let task = TaskView { ended: Some(clock::wall().max(task.started)), error, ..task };
-        self.keep(task.clone(), Safety::PowerLoss).await;
+        // It has ended either way; what could not be stored is in the log.
+        self.keep(task.clone(), Safety::PowerLoss).await.ok();
         news.then_some(task)
     }
 
     /// Its client was told where to ask: that has to hold after a kill too.
-    async fn keep(&self, task: TaskView, safety: Safety) {
+    async fn keep(&self, task: TaskView, safety: Safety) -> Result<(), StoreError> {
         self.all.insert(task.id.clone(), task.clone());
         let written = crate::store::write(&*self.store, Kind::Task, &task.id, Expect::Any, &task, safety).await;
-        if let Err(error) = written {
-            tracing::error!(task = task.id, %error, "a task could not be stored");
-        }
+        written.map(drop).inspect_err(|error| tracing::error!(task = task.id, %error, "a task could not be stored"))
     }
 
     async fn prune(&self) {
@@ -137,7 +142,7 @@ mod tests {
     async fn nothing_ends_before_it_has_begun() {
         let tasks = Tasks::open(crate::store::MemoryStore::new()).await.unwrap();
         let who = Actor::internal("test");
-        tasks.begin("t", "On of n1".to_owned(), NodeId::new("n1").ok(), None, &who).await;
+        tasks.begin("t", "On of n1".to_owned(), NodeId::new("n1").ok(), None, &who).await.1.unwrap();
         let begun = clock::wall() + time::Duration::hours(1);
         tasks.all.get_mut("t").unwrap().started = begun;
         tasks.ended("t", None).await;
@@ -159,7 +164,7 @@ mod tests {
         let store = SqliteStore::open(dir.path()).unwrap();
         let who = Actor::internal("test");
         let tasks = Tasks::open(store).await.unwrap();
-        tasks.begin("t", "On of n1".to_owned(), NodeId::new("n1").ok(), None, &who).await;
+        tasks.begin("t", "On of n1".to_owned(), NodeId::new("n1").ok(), None, &who).await.1.unwrap();
         assert_eq!(after_a_kill(dir.path()).await.open_ids(), ["t"]);
         tasks.ended("t", None).await;
         assert!(after_a_kill(dir.path()).await.get(&who, "t").unwrap().ended.is_some());

@@ -167,3 +167,29 @@ async fn sets_are_kept_changed_and_limited() {
     rig.fleet.remove_aggregate(&rig.who, &made.id, None).await.unwrap();
     assert!(rig.fleet.aggregate(&rig.who, &made.id).is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_begins_nothing_and_restarts_nobody_in_secret() {
+    let pdu = Device::pdu("pdu", 6);
+    (1..=6).for_each(|n| pdu.set(&n.to_string(), true));
+    let rig = Rig::new(config(&[&pdu], nodes(6))).await;
+    seconds(6).await;
+    rig.store.set_full(true);
+    let refused = rig.fleet.sweep(&rig.who, asked(ResetType::ForceRestart, Some(2), 0)).await.unwrap_err();
+    assert!(matches!(refused, OpError::Store(_)), "{refused}");
+    assert!(pdu.state().acts.is_empty() && rig.fleet.tasks(&rig.who).is_empty());
+    // It fills up after the first batch: the others are not touched, and said to have failed.
+    rig.store.set_full(false);
+    let (swept, ()) = tokio::join!(rig.fleet.sweep(&rig.who, asked(ResetType::ForceRestart, Some(2), 15)), async {
+        seconds(12).await;
+        rig.store.set_full(true);
+    });
+    let progress = match swept.unwrap() {
+        Swept::Ended(progress) => progress,
+        Swept::Running(going) => task(&rig, &going.id).await.progress.unwrap(),
+    };
+    let failed: Vec<_> = progress.failed.iter().map(|failure| failure.node.as_str()).collect();
+    assert_eq!((failed, progress.ended), (vec!["n3", "n4", "n5", "n6"], 6), "{progress:?}");
+    assert!(progress.failed.iter().all(|failure| failure.error.contains("stored")), "{progress:?}");
+    assert_eq!((pdu.relay("1"), pdu.relay("3")), ((1, 1, true), (0, 0, true)));
+}

@@ -13,7 +13,7 @@
 //! `@N` is one BMC, counted from 1; without it, all are meant.
 
 use std::{
-    io::{self, BufRead as _, Write as _},
+    io::{self, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
@@ -62,7 +62,7 @@ pub async fn run_cli(args: SimRedfishArgs) -> io::Result<()> {
     say(&json!({ "listening": at, "fingerprint": rack.fingerprint }))?;
     let bmcs: Vec<Bmc> = rack.bmcs.iter().map(|(_, bmc)| bmc.clone()).collect();
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    let (mut lines, mut open) = (lines(), true);
+    let (mut lines, mut open) = (crate::sim::lines(), true);
     loop {
         tokio::select! {
             line = lines.recv(), if open => match line {
@@ -81,20 +81,6 @@ fn say(value: &Value) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{value}")?;
     out.flush()
-}
-
-/// Standard input line by line. Reading it blocks, so a thread does: it ends with the process.
-fn lines() -> tokio::sync::mpsc::Receiver<String> {
-    let (sender, receiver) = tokio::sync::mpsc::channel(16);
-    std::thread::spawn(move || {
-        for line in io::stdin().lock().lines() {
-            let Ok(line) = line else { return };
-            if sender.blocking_send(line).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
 }
 
 /// Carries out one line.

@@ -1,7 +1,7 @@
 //! `rackfish sim pdu`: simulated PDUs for trying things out and for suites.
 
 use std::{
-    io::{self, BufRead, Write},
+    io::{self, Write},
     net::{Ipv4Addr, SocketAddrV4},
     path::PathBuf,
     time::Duration,
@@ -80,7 +80,7 @@ pub async fn run(options: Options) -> io::Result<()> {
     };
     say(&format!("ready {}:{}\n", options.listen.ip(), agents.port()))?;
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    let mut lines = lines();
+    let mut lines = crate::sim::lines();
     let mut open = true;
     loop {
         tokio::select! {
@@ -101,20 +101,6 @@ fn say(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
-}
-
-/// Standard input line by line. Reading it blocks, so a thread does: it ends with the process.
-fn lines() -> tokio::sync::mpsc::Receiver<String> {
-    let (sender, receiver) = tokio::sync::mpsc::channel(16);
-    std::thread::spawn(move || {
-        for line in io::stdin().lock().lines() {
-            let Ok(line) = line else { return };
-            if sender.blocking_send(line).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
 }
 
 fn communities(options: &Options) -> io::Result<(String, String)> {
