@@ -8,9 +8,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
-use super::{AccountError, AccountInfo, AccountPatch, Inner, Principal};
+use super::{AccountError, AccountInfo, AccountPatch, Inner, Principal, roles::Roles};
 use crate::{
-    model::{Role, Scope, Secret},
+    model::{Privileges, Role, Scope, Secret},
     store::{self, Expect, Kind, Safety, StoreError},
 };
 
@@ -61,20 +61,22 @@ impl Account {
         }
     }
 
-    pub fn principal(&self, session: Option<Arc<str>>) -> Principal {
+    pub fn principal(&self, roles: &Roles, session: Option<Arc<str>>) -> Principal {
         Principal {
             name: Arc::clone(&self.name),
-            role: self.role,
+            role: self.role.clone(),
+            privileges: roles.privileges(&self.role),
             scope: Arc::clone(&self.scope),
             must_change_password: self.must_change_password,
             session,
         }
     }
 
-    pub fn info(&self) -> AccountInfo {
+    pub fn info(&self, roles: &Roles) -> AccountInfo {
         AccountInfo {
             name: Arc::clone(&self.name),
-            role: self.role,
+            role: self.role.clone(),
+            privileges: roles.privileges(&self.role),
             scope: Arc::clone(&self.scope),
             enabled: self.enabled,
             must_change_password: self.must_change_password,
@@ -82,9 +84,14 @@ impl Account {
         }
     }
 
+    /// Whether it could repair all others, if its role were good for that.
+    pub fn way_in(&self, privileges: Privileges) -> bool {
+        rules_all(self.enabled, privileges, &self.scope)
+    }
+
     fn document(&self) -> AccountDoc {
         AccountDoc {
-            role: self.role,
+            role: self.role.clone(),
             scope: Scope::clone(&self.scope),
             enabled: self.enabled,
             must_change_password: self.must_change_password,
@@ -99,8 +106,8 @@ type Map = BTreeMap<Arc<str>, Arc<Account>>;
 /// All accounts.
 pub(super) struct Accounts {
     map: ArcSwap<Map>,
-    /// One change at a time: the rule about the last administrator looks at all accounts.
-    changing: tokio::sync::Mutex<()>,
+    /// One change at a time, of roles too: the rule about the last administrator looks at all of them.
+    pub changing: tokio::sync::Mutex<()>,
 }
 
 impl Accounts {
@@ -124,8 +131,8 @@ impl Accounts {
         self.map.load().keys().any(|known| known.to_lowercase() == name)
     }
 
-    pub fn list(&self) -> Vec<AccountInfo> {
-        self.map.load().values().map(|account| account.info()).collect()
+    pub fn list(&self, roles: &Roles) -> Vec<AccountInfo> {
+        self.map.load().values().map(|account| account.info(roles)).collect()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -151,20 +158,33 @@ impl Accounts {
         });
     }
 
-    /// Whether somebody else may still do everything.
-    fn other_administrator(&self, than: &str) -> bool {
-        self.map.load().values().any(|account| {
-            account.enabled
-                && account.role == Role::Administrator
-                && *account.scope == Scope::All
-                && account.name.as_ref() != than
-        })
+    /// Who has that role.
+    pub fn having(&self, role: &Role) -> Vec<String> {
+        self.map
+            .load()
+            .values()
+            .filter(|account| account.role == *role)
+            .map(|account| account.name.to_string())
+            .collect()
+    }
+
+    /// An error, with the name of an account, if `after` leaves no way in where `before` had one.
+    pub fn keep_a_way_in(
+        &self,
+        before: impl Fn(&Account) -> bool,
+        after: impl Fn(&Account) -> bool,
+    ) -> Result<(), String> {
+        let map = self.map.load();
+        match map.values().find(|account| before(account)) {
+            Some(one) if !map.values().any(|account| after(account)) => Err(one.name.to_string()),
+            _ => Ok(()),
+        }
     }
 }
 
-/// Whether an account with these rights could repair all others.
-fn rules_all(enabled: bool, role: Role, scope: &Scope) -> bool {
-    enabled && role == Role::Administrator && *scope == Scope::All
+/// Whether an account with these rights could repair all others: it may make accounts, and is limited to no nodes.
+fn rules_all(enabled: bool, privileges: Privileges, scope: &Scope) -> bool {
+    enabled && privileges.may_make_users() && *scope == Scope::All
 }
 
 impl Inner {
@@ -183,8 +203,9 @@ impl Inner {
             return Err(AccountError::Exists(name.to_owned()));
         }
         let hash = self.hasher.hash(password).await?;
-        let doc = AccountDoc { role, scope, enabled: true, must_change_password, generated, hash };
         let _one = self.accounts.changing.lock().await;
+        let role = self.existing(role)?;
+        let doc = AccountDoc { role, scope, enabled: true, must_change_password, generated, hash };
         let written = store::write(&*self.store, Kind::Account, name, Expect::Absent, &doc, Safety::PowerLoss).await;
         let revision = match written {
             Err(StoreError::Conflict { .. }) => return Err(AccountError::Exists(name.to_owned())),
@@ -192,8 +213,8 @@ impl Inner {
         };
         let account = Arc::new(Account::new(Arc::from(name), revision, doc));
         self.accounts.keep(&account);
-        tracing::info!(target: "audit", account = name, %role, "account made");
-        Ok(account.info())
+        tracing::info!(target: "audit", account = name, role = %account.role, "account made");
+        Ok(account.info(&self.roles))
     }
 
     pub(super) async fn change(
@@ -225,7 +246,7 @@ impl Inner {
             return Err(AccountError::Changed);
         }
         let mut doc = before.document();
-        doc.role = patch.role.unwrap_or(doc.role);
+        doc.role = patch.role.map_or(Ok(doc.role), |role| self.existing(role))?;
         doc.scope = patch.scope.unwrap_or(doc.scope);
         doc.enabled = patch.enabled.unwrap_or(doc.enabled);
         let new_password = hash.is_some();
@@ -235,11 +256,8 @@ impl Inner {
             doc.must_change_password &= !by_self;
         }
         doc.must_change_password = patch.must_change_password.unwrap_or(doc.must_change_password);
-        let loses =
-            rules_all(before.enabled, before.role, &before.scope) && !rules_all(doc.enabled, doc.role, &doc.scope);
-        if loses && !self.accounts.other_administrator(name) {
-            return Err(AccountError::LastAdministrator(name.to_owned()));
-        }
+        let still = rules_all(doc.enabled, self.roles.privileges(&doc.role), &doc.scope);
+        self.leave_a_way_in(name, still)?;
         let expected = Expect::Revision(before.revision);
         let written = store::write(&*self.store, Kind::Account, name, expected, &doc, Safety::PowerLoss).await;
         let revision = changed(written)?;
@@ -251,7 +269,21 @@ impl Inner {
             let keep = patch.keep_session.filter(|_| account.enabled);
             self.end_sessions(|s| s.user == account.name && keep.as_ref().is_none_or(|kept| *kept != s.id)).await;
         }
-        Ok(account.info())
+        Ok(account.info(&self.roles))
+    }
+
+    /// A role that there is.
+    fn existing(&self, role: Role) -> Result<Role, AccountError> {
+        if self.roles.find(&role).is_some() { Ok(role) } else { Err(AccountError::NoSuchRole(role.to_string())) }
+    }
+
+    /// An error if nobody could repair accounts any more once `name` can't. `still`: it can.
+    fn leave_a_way_in(&self, name: &str, still: bool) -> Result<(), AccountError> {
+        let rules = |account: &Account| account.way_in(self.roles.privileges(&account.role));
+        let after = |account: &Account| if *account.name == *name { still } else { rules(account) };
+        // Whoever did not rule before may change as they like.
+        let before = |account: &Account| *account.name == *name && rules(account);
+        self.accounts.keep_a_way_in(before, after).map_err(AccountError::LastAdministrator)
     }
 
     pub(super) async fn remove(&self, name: &str, expect: Option<u64>) -> Result<(), AccountError> {
@@ -260,9 +292,7 @@ impl Inner {
         if expect.is_some_and(|revision| revision != account.revision) {
             return Err(AccountError::Changed);
         }
-        if rules_all(account.enabled, account.role, &account.scope) && !self.accounts.other_administrator(name) {
-            return Err(AccountError::LastAdministrator(name.to_owned()));
-        }
+        self.leave_a_way_in(name, false)?;
         let expected = Expect::Revision(account.revision);
         changed(self.store.delete(Kind::Account, name, expected, Safety::PowerLoss).await)?;
         self.accounts.update(|map| {

@@ -17,6 +17,7 @@ use super::{
     oauth::{OAuth, refusal::Refusal},
     outside::{Identity, Outside, Proven as Passed, Source},
     password::Hasher,
+    roles::Roles,
     session::{Session, SessionDoc, Sessions},
     throttle::Throttle,
 };
@@ -37,6 +38,7 @@ pub(super) struct Inner {
     pub store: Arc<dyn Store>,
     pub config: ArcSwap<AuthConfig>,
     pub accounts: Accounts,
+    pub roles: Arc<Roles>,
     pub sessions: Sessions,
     pub hasher: Hasher,
     pub verified: Cache,
@@ -51,14 +53,17 @@ pub(super) struct Inner {
 
 impl Inner {
     pub async fn open(store: Arc<dyn Store>, config: AuthConfig, hasher: Hasher) -> Result<Self, StoreError> {
-        let (accounts, sessions, outside) = read(&*store).await?;
+        let (accounts, roles, sessions, outside) = read(&*store).await?;
         hasher.decoy().await?;
-        let oauth = OAuth::new(&config.oauth);
+        let roles = Arc::new(roles);
+        let known = Arc::clone(&roles);
+        let oauth = OAuth::new(&config.oauth, Box::new(move |role| known.find(role)));
         let directory = ArcSwapOption::new(directory(&config));
         Ok(Self {
             store,
             config: ArcSwap::from_pointee(config),
             accounts,
+            roles,
             sessions,
             hasher,
             verified: Cache::new(),
@@ -157,7 +162,7 @@ impl Inner {
             self.logout(&id).await?;
             return Err(AuthError::BadCredentials);
         }
-        Ok(NewSession { principal: proven.principal(Some(Arc::clone(&id))), id, token })
+        Ok(NewSession { principal: proven.principal(&self.roles, Some(Arc::clone(&id))), id, token })
     }
 
     /// Whether it is what it was when the password was checked.
@@ -174,13 +179,13 @@ impl Inner {
         let session = self.sessions.touch(token, self.session_timeout()).ok_or(AuthError::BadToken)?;
         let id = Some(Arc::clone(&session.id));
         match (session.source, self.accounts.get(&session.user)) {
-            (None, Some(account)) if account.enabled => Ok((account.principal(id), None)),
+            (None, Some(account)) if account.enabled => Ok((account.principal(&self.roles, id), None)),
             // A local account that has the name now is somebody else's.
             (Some(source), None) => {
                 let identity = self.outside.get(&session.user, source).filter(|i| self.believed(i));
                 let identity = identity.ok_or(AuthError::BadToken)?;
                 identity.touch();
-                Ok((identity.principal(id), Some(identity)))
+                Ok((identity.principal(&self.roles, id), Some(identity)))
             }
             _ => Err(AuthError::BadToken),
         }
@@ -274,10 +279,10 @@ impl Proven {
         }
     }
 
-    pub fn principal(&self, session: Option<Arc<str>>) -> Principal {
+    pub fn principal(&self, roles: &Roles, session: Option<Arc<str>>) -> Principal {
         match self {
-            Self::Account(account) => account.principal(session),
-            Self::Outside(identity) => identity.principal(session),
+            Self::Account(account) => account.principal(roles, session),
+            Self::Outside(identity) => identity.principal(roles, session),
         }
     }
 }
@@ -294,8 +299,9 @@ fn directory(config: &AuthConfig) -> Option<Arc<Directory>> {
 }
 
 /// Accounts and sessions as the store has them.
-pub(super) async fn read(store: &dyn Store) -> Result<(Accounts, Sessions, Outside), StoreError> {
+pub(super) async fn read(store: &dyn Store) -> Result<(Accounts, Roles, Sessions, Outside), StoreError> {
     let accounts = Accounts::open(store).await?;
+    let roles = Roles::open(store).await?;
     let outside = Outside::open(store).await?;
     let sessions = Sessions::new();
     for (id, doc) in store.list(Kind::Session).await? {
@@ -313,7 +319,7 @@ pub(super) async fn read(store: &dyn Store) -> Result<(Accounts, Sessions, Outsi
             None => store.delete(Kind::Session, &id, Expect::Any, Safety::Behind).await?,
         }
     }
-    Ok((accounts, sessions, outside))
+    Ok((accounts, roles, sessions, outside))
 }
 
 /// Ends idle sessions and writes last uses, as long as somebody holds [`super::Auth`].

@@ -3,7 +3,7 @@
 //! The public face of this room; the bodies live below: `accounts` (what there is, and changes with compare-and-set),
 //! `login` (is this password right?), `password` (argon2id off the async threads), `cache` (passwords that were checked
 //! a moment ago), `throttle` (guessers are slowed down, never those who know), `session` (tokens), `first` (the first
-//! account), `outside` (what is known of people whose account lies elsewhere), `elsewhere` (their logins and sessions),
+//! account), `roles` (which privileges a role assigns), `outside` (what is known of people whose account lies elsewhere), `elsewhere` (their logins and sessions),
 //! `ldap` (the directory), [`oauth`] (tokens that others have signed).
 //!
 //! An account may log in any number of times and is never locked: a client that polls with a session cache of its own
@@ -18,6 +18,7 @@ mod login;
 pub mod oauth;
 mod outside;
 mod password;
+mod roles;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ use time::OffsetDateTime;
 
 use crate::{
     config::AuthConfig,
-    model::{Role, Scope, Secret},
+    model::{Privileges, Role, Scope, Secret},
     store::Store,
 };
 use login::Inner;
@@ -42,6 +43,8 @@ pub struct Principal {
     pub name: Arc<str>,
     /// Its role.
     pub role: Role,
+    /// What the role is good for at this moment.
+    pub privileges: Privileges,
     /// The nodes it may see and touch.
     pub scope: Arc<Scope>,
     /// The account has to change its password before it may do anything else.
@@ -104,6 +107,8 @@ pub struct AccountInfo {
     pub name: Arc<str>,
     /// Its role.
     pub role: Role,
+    /// What the role is good for at this moment.
+    pub privileges: Privileges,
     /// Its nodes.
     pub scope: Arc<Scope>,
     /// Whether it may log in.
@@ -151,11 +156,67 @@ pub enum AccountError {
     /// Somebody else changed it in between (`If-Match`).
     #[error("the account has changed since it was read")]
     Changed,
-    /// The last enabled administrator without limits can't be removed, disabled, limited or demoted.
+    /// The last enabled account without limits that may make accounts can't be removed, disabled, limited or demoted.
     #[error("{0} is the last administrator")]
     LastAdministrator(String),
+    /// There is no role of that name.
+    #[error("there is no role {0}")]
+    NoSuchRole(String),
     /// The store failed.
     #[error("accounts can't be written")]
+    Store(#[from] crate::store::StoreError),
+}
+
+/// A role as listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleInfo {
+    /// Its name.
+    pub role: Role,
+    /// What it is good for.
+    pub privileges: Privileges,
+    /// Revision of its document, for ETags and compare-and-set; 0: it is predefined.
+    pub revision: u64,
+}
+
+/// Why a role could not be made, changed or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum RoleError {
+    /// The name is taken, perhaps in another case.
+    #[error("there is already a role {0}")]
+    Exists(String),
+    /// No such role.
+    #[error("there is no role {0}")]
+    NotFound(String),
+    /// It is one that everybody has.
+    #[error("the role {0} is predefined: it stays as it is")]
+    Predefined(String),
+    /// A name or a set of privileges that won't do, with the reason.
+    #[error("{property}: {reason}")]
+    Unacceptable {
+        /// `RoleId` or `AssignedPrivileges`.
+        property: &'static str,
+        /// What would do.
+        reason: String,
+    },
+    /// As many as are kept.
+    #[error("there are {0} roles already, and no more are kept")]
+    TooMany(usize),
+    /// Accounts have it.
+    #[error("accounts have the role {role}: {}", .accounts.join(", "))]
+    InUse {
+        /// The role.
+        role: String,
+        /// Who has it.
+        accounts: Vec<String>,
+    },
+    /// Somebody else changed it in between (`If-Match`).
+    #[error("the role has changed since it was read")]
+    Changed,
+    /// That account could not make accounts any more, and nobody else can.
+    #[error("{0} is the last administrator, by this role")]
+    LastAdministrator(String),
+    /// The store failed.
+    #[error("roles can't be written")]
     Store(#[from] crate::store::StoreError),
 }
 
@@ -195,13 +256,13 @@ pub async fn try_directory(
     };
     let found = answer.map_err(|down| down.why)?.map_err(|refusal| refusal.to_string());
     let found = found.map(|person| Found {
-        rights: match (person.disabled, person.rights) {
+        rights: match (person.disabled, ldap::rights(&person.groups, &config.roles, &roles::believing)) {
             (Some(reason), _) => Err(reason.to_owned()),
             (None, Some(_)) if accounts::acceptable_name(&person.name).is_err() => {
                 Err("the name can't be an account's".to_owned())
             }
-            (None, Some((role, scope))) => Ok((role, Scope::clone(&scope))),
-            (None, None) => Err("none of the user's groups is in auth.ldap.roles".to_owned()),
+            (None, Some(rights)) => Ok(rights),
+            (None, None) => Err(elsewhere::NO_ROLE.to_owned()),
         },
         groups: person.groups.iter().map(ToString::to_string).collect(),
         dn: person.dn,
@@ -243,7 +304,7 @@ impl Auth {
 
     /// HTTP Basic: verified against the cache of verified credentials first, argon2 off the async threads second.
     pub async fn basic(&self, user: &str, password: &str, peer: Option<IpAddr>) -> Result<Principal, AuthError> {
-        self.inner.check(user, password, peer).await.map(|proven| proven.principal(None))
+        self.inner.check(user, password, peer).await.map(|proven| proven.principal(&self.inner.roles, None))
     }
 
     /// Makes a session.
@@ -291,7 +352,7 @@ impl Auth {
     /// The account of a verified client certificate's common name.
     pub fn certificate(&self, common_name: &str) -> Result<Principal, AuthError> {
         match self.inner.accounts.get(common_name) {
-            Some(account) if account.enabled => Ok(account.principal(None)),
+            Some(account) if account.enabled => Ok(account.principal(&self.inner.roles, None)),
             _ => Err(AuthError::BadCredentials),
         }
     }
@@ -313,18 +374,19 @@ impl Auth {
 
     /// All accounts by name.
     pub fn accounts(&self) -> Vec<AccountInfo> {
-        self.inner.accounts.list()
+        self.inner.accounts.list(&self.inner.roles)
     }
 
     /// One account.
     pub fn account(&self, name: &str) -> Option<AccountInfo> {
-        self.inner.accounts.get(name).map(|account| account.info())
+        self.inner.accounts.get(name).map(|account| account.info(&self.inner.roles))
     }
 
     /// What is known of that name: its account, or what was last confirmed of somebody from outside, whose rights may
     /// be void by now (`enabled`). For who acts while its owner is not there to prove anything: subscriptions, streams.
     pub fn known(&self, name: &str) -> Option<AccountInfo> {
-        self.account(name).or_else(|| self.inner.outside.known(name, |identity| self.inner.believed(identity)))
+        let believed = |identity: &_| self.inner.believed(identity);
+        self.account(name).or_else(|| self.inner.outside.known(name, &self.inner.roles, believed))
     }
 
     /// Somebody from outside has just proven who they are: [`Self::known`] knows them from now on. Costs a look into a
@@ -361,6 +423,37 @@ impl Auth {
     /// Removes an account and ends its sessions.
     pub async fn remove(&self, name: &str, expect: Option<u64>) -> Result<(), AccountError> {
         self.inner.remove(name, expect).await
+    }
+
+    /// All roles, the predefined ones first.
+    pub fn roles(&self) -> Vec<RoleInfo> {
+        self.inner.roles.list()
+    }
+
+    /// One role.
+    pub fn role(&self, name: &str) -> Option<RoleInfo> {
+        self.roles().into_iter().find(|info| info.role.as_str() == name)
+    }
+
+    /// Makes a role.
+    pub async fn create_role(&self, name: &str, privileges: Privileges) -> Result<RoleInfo, RoleError> {
+        self.inner.create_role(name, privileges).await
+    }
+
+    /// Gives a role other privileges; they hold at once for everybody who has it. `expect`: the revision that `If-Match`
+    /// named.
+    pub async fn change_role(
+        &self,
+        name: &str,
+        privileges: Privileges,
+        expect: Option<u64>,
+    ) -> Result<RoleInfo, RoleError> {
+        self.inner.change_role(name, privileges, expect).await
+    }
+
+    /// Removes a role that no account has.
+    pub async fn remove_role(&self, name: &str, expect: Option<u64>) -> Result<(), RoleError> {
+        self.inner.remove_role(name, expect).await
     }
 
     /// Whether nobody could log in: there is no account at all.

@@ -6,10 +6,10 @@ use std::{net::IpAddr, os::unix::fs::PermissionsExt as _, sync::Arc, time::Durat
 use argon2::Params;
 use tempfile::TempDir;
 
-use super::{AccountError, AccountPatch, Auth, AuthError, password::Hasher};
+use super::{AccountError, AccountPatch, Auth, AuthError, RoleError, password::Hasher};
 use crate::{
     config::AuthConfig,
-    model::{NodeId, Role, Scope, Secret},
+    model::{NodeId, Privileges, Role, Scope, Secret},
     store::{Kind, MemoryStore, SqliteStore, Store},
 };
 
@@ -348,6 +348,63 @@ async fn what_a_check_costs() {
         auth.token(made.token.expose()).unwrap();
     }
     assert_eq!(auth.inner.hasher.runs() - before, 1);
+}
+
+#[tokio::test]
+async fn a_role_is_worth_what_it_is_worth_now() {
+    let (auth, store) = with(AuthConfig::default()).await;
+    let set = |names: &[&str]| Privileges::of(names).unwrap();
+    let night = Role::new("night-shift").unwrap();
+    auth.create("ann", &Secret::new(PASSWORD), night.clone(), Scope::All, false).await.unwrap_err();
+    for (name, privileges) in [("Operator", set(&["Login"])), ("operator", set(&["Login"])), ("a b", set(&["Login"]))] {
+        assert!(auth.create_role(name, privileges).await.is_err(), "{name}");
+    }
+    assert!(auth.create_role("blind", set(&["ConfigureComponents"])).await.is_err());
+    let made = auth.create_role("night-shift", set(&["Login"])).await.unwrap();
+    assert!(matches!(auth.create_role("Night-Shift", set(&["Login"])).await, Err(RoleError::Exists(_))));
+    auth.create("ann", &Secret::new(PASSWORD), night.clone(), Scope::All, false).await.unwrap();
+    let session = auth.login("ann", PASSWORD, None).await.unwrap();
+    let may_switch = |auth: &Auth| auth.token(session.token.expose()).unwrap().privileges.may_switch();
+    assert!(!may_switch(&auth));
+    let changed = auth.change_role("night-shift", Privileges::OPERATOR, Some(made.revision)).await.unwrap();
+    assert!(may_switch(&auth), "a session that is under way has it at once");
+    assert_eq!(auth.known("ann").unwrap().privileges, Privileges::OPERATOR);
+    let late = auth.change_role("night-shift", Privileges::ALL, Some(made.revision)).await;
+    assert!(matches!(late, Err(RoleError::Changed)));
+    assert!(matches!(auth.remove_role("Operator", None).await, Err(RoleError::Predefined(_))));
+    assert!(matches!(auth.change_role("Operator", Privileges::ALL, None).await, Err(RoleError::Predefined(_))));
+    let held = auth.remove_role("night-shift", None).await;
+    assert!(matches!(held, Err(RoleError::InUse { accounts, .. }) if accounts == ["ann"]));
+    // All of it survives a restart.
+    drop(auth);
+    let auth = open(&store, AuthConfig::default()).await;
+    assert!(may_switch(&auth));
+    assert_eq!(auth.role("night-shift").unwrap(), changed);
+    auth.remove("ann", None).await.unwrap();
+    auth.remove_role("night-shift", Some(changed.revision)).await.unwrap();
+    assert!(auth.role("night-shift").is_none() && auth.roles().len() == 3);
+    assert!(matches!(auth.remove_role("night-shift", None).await, Err(RoleError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn the_last_way_in_can_not_be_lost_by_a_role() {
+    let (auth, _) = with(AuthConfig::default()).await;
+    let users = Privileges::of(["Login", "ConfigureUsers"]).unwrap();
+    auth.create_role("keeper", users).await.unwrap();
+    let role = |name: &str| AccountPatch { role: Some(Role::new(name).unwrap()), ..AccountPatch::default() };
+    // A role of one's own is as good a way in as Administrator.
+    auth.change("root", role("keeper"), None, false).await.unwrap();
+    let lost = auth.change_role("keeper", Privileges::OPERATOR, None).await;
+    assert!(matches!(lost, Err(RoleError::LastAdministrator(name)) if name == "root"));
+    assert!(matches!(
+        auth.change("root", role("ReadOnly"), None, false).await,
+        Err(AccountError::LastAdministrator(_))
+    ));
+    assert!(matches!(auth.remove("root", None).await, Err(AccountError::LastAdministrator(_))));
+    assert!(auth.change("root", role("no-such"), None, false).await.is_err());
+    auth.create("second", &Secret::new(PASSWORD), Role::Administrator, Scope::All, false).await.unwrap();
+    auth.change_role("keeper", Privileges::OPERATOR, None).await.unwrap();
+    assert!(matches!(auth.remove("second", None).await, Err(AccountError::LastAdministrator(_))));
 }
 
 /// With the real parameters: what is kept is argon2id as RFC 9106 writes it.

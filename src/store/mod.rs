@@ -34,6 +34,8 @@ use tokio::sync::broadcast;
 pub enum Kind {
     /// `auth`: accounts.
     Account,
+    /// `auth`: roles that administrators have made.
+    Role,
     /// `auth`: hashed session tokens.
     Session,
     /// `auth`: what is known of people whose account lies elsewhere. Written behind.
@@ -64,8 +66,9 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Account,
+        Self::Role,
         Self::Session,
         Self::Outside,
         Self::Override,
@@ -90,6 +93,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Account => "account",
+            Self::Role => "role",
             Self::Session => "session",
             Self::Outside => "outside",
             Self::Override => "override",

@@ -13,7 +13,7 @@ use crate::{
     api::delivery::{self, Delivery, Look, Settings, log::EventLog, record::Record},
     auth::Auth,
     fleet::{Event, Fleet, What, event::Cause},
-    model::{NodeId, PowerState, Role, Scope},
+    model::{NodeId, PowerState, Scope},
     store::{Store, StoreError},
 };
 
@@ -73,7 +73,7 @@ impl Look for Eyes {
         let Some(account) = self.auth.known(owner).filter(|account| account.enabled) else { return false };
         let unlimited = matches!(&*account.scope, Scope::All);
         if let Some(private) = &event.private {
-            return **private == *owner || (unlimited && account.role == Role::Administrator);
+            return **private == *owner || (unlimited && account.privileges.may_manage());
         }
         match &event.node {
             // What is not about a node is for those who may see all of them.

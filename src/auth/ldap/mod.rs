@@ -31,11 +31,11 @@ use tokio::sync::Semaphore;
 
 use crate::{
     config::{LDAP_USER, Ldap},
-    model::{Role, Scope},
     wire::ldap::{Dn, Request, SearchScope, code},
 };
 use breaker::Breaker;
 use conn::{Broken, Connection, Found, said};
+pub(super) use groups::rights;
 
 /// Logins under way at once; more wait.
 const PLACES: usize = 8;
@@ -59,8 +59,6 @@ pub(super) struct Person {
     pub disabled: Option<&'static str>,
     /// Their groups; not asked for when they may not log in.
     pub groups: Vec<Dn>,
-    /// What their groups are given.
-    pub rights: Option<(Role, Arc<Scope>)>,
 }
 
 /// Why somebody is refused.
@@ -200,10 +198,9 @@ impl Directory {
         {
             return Ok(Err(Refusal::Password(text)));
         }
-        let mut person = Person { dn: entry.dn, name, disabled, groups: Vec::new(), rights: None };
+        let mut person = Person { dn: entry.dn, name, disabled, groups: Vec::new() };
         if person.disabled.is_none() {
             person.groups = self.groups(&person.dn, &person.name).await?;
-            person.rights = groups::rights(&person.groups, &self.config.roles);
         }
         Ok(Ok(person))
     }

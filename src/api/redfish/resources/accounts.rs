@@ -18,7 +18,7 @@ use super::{
     collection, privilege_map, roles,
 };
 use crate::{
-    auth::{AccountInfo, AccountPatch, Principal, oauth::IssuerInfo},
+    auth::{AccountInfo, AccountPatch, Principal, RoleInfo, oauth::IssuerInfo},
     config::{Ldap, LdapSchema, OAuthKeys},
     model::{NodeId, Role, Scope, Secret},
 };
@@ -181,7 +181,7 @@ fn render(account: &AccountInfo) -> Doc {
         .set("PasswordChangeRequired", account.must_change_password)
         .list("AccountTypes", ["Redfish"])
         .obj("Links", |o| {
-            o.link("Role", &roles::uri(account.role));
+            o.link("Role", &roles::uri(&account.role));
         });
     doc.obj("Oem", |o| {
         o.obj("Rackfish", |o| {
@@ -229,13 +229,22 @@ fn scope(fields: &mut Fields, current: &Value) -> Option<Scope> {
     scope
 }
 
-const ROLES: [Role; 3] = [Role::Administrator, Role::Operator, Role::ReadOnly];
+/// `RoleId`: one that there is.
+fn role(roles: &[RoleInfo], fields: &mut Fields) -> Option<Role> {
+    let name = fields.string("RoleId")?;
+    let found = roles.iter().find(|info| info.role.as_str() == name).map(|info| info.role.clone());
+    if found.is_none() {
+        let names: Vec<&str> = roles.iter().map(|info| info.role.as_str()).collect();
+        fields.not_in_list("RoleId", &name, &names);
+    }
+    found
+}
 
 /// Takes what POST and PATCH have in common.
-fn changes(fields: &mut Fields, current: &Value) -> AccountPatch {
+fn changes(roles: &[RoleInfo], fields: &mut Fields, current: &Value) -> AccountPatch {
     let patch = AccountPatch {
         password: fields.string("Password").map(Secret::new),
-        role: fields.one_of("RoleId", &ROLES, Role::as_str),
+        role: role(roles, fields),
         scope: scope(fields, current),
         enabled: fields.boolean("Enabled"),
         must_change_password: fields.boolean("PasswordChangeRequired"),
@@ -264,7 +273,7 @@ async fn create(call: &Call<'_>) -> Result<Reply, Error> {
     }
     let name = fields.string("UserName").unwrap_or_default();
     let AccountPatch { password, role, scope, enabled, must_change_password, keep_session: _ } =
-        changes(&mut fields, &Value::Null);
+        changes(&call.face.auth.roles(), &mut fields, &Value::Null);
     fields.finish(None)?;
     let (Some(password), Some(role)) = (password, role) else { return Err(call.not_found()) };
     call.note(format!("Create account {name:?} with role {role}"));
@@ -299,7 +308,7 @@ async fn patch(call: &Call<'_>) -> Result<Reply, Error> {
     let expect = expected(call, &account, &current)?;
     let value: Value = serde_json::from_slice(&current.bytes).unwrap_or_default();
     let mut fields = call.properties()?;
-    let mut patch = changes(&mut fields, &value);
+    let mut patch = changes(&call.face.auth.roles(), &mut fields, &value);
     fields.finish(Some(&value))?;
     let by_self = call.is_self(&account.name);
     patch.keep_session = call.principal.and_then(|p| p.session.clone()).filter(|_| by_self);
@@ -324,7 +333,7 @@ async fn patch(call: &Call<'_>) -> Result<Reply, Error> {
 fn parts(patch: &AccountPatch) -> String {
     let mut parts = Vec::new();
     parts.extend(patch.password.as_ref().map(|_| "password".to_owned()));
-    parts.extend(patch.role.map(|r| format!("role {r}")));
+    parts.extend(patch.role.as_ref().map(|r| format!("role {r}")));
     parts.extend(patch.scope.as_ref().map(|s| format!("nodes {s:?}")));
     parts.extend(patch.enabled.map(|e| if e { "enabled".to_owned() } else { "disabled".to_owned() }));
     parts.extend(patch.must_change_password.map(|m| format!("password change required: {m}")));
@@ -350,11 +359,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::Privileges;
 
     fn info(revision: u64) -> AccountInfo {
         AccountInfo {
             name: "bob".into(),
             role: Role::Operator,
+            privileges: Privileges::OPERATOR,
             scope: Arc::default(),
             enabled: true,
             must_change_password: false,
@@ -377,7 +388,9 @@ mod tests {
     fn read(body: &Value) -> Result<AccountPatch, Vec<&'static str>> {
         let current = serde_json::from_slice(&render(&info(1)).finish().bytes).unwrap();
         let mut fields = Fields::properties(body.to_string().as_bytes()).unwrap();
-        let patch = changes(&mut fields, &current);
+        let role = |role: Role| RoleInfo { privileges: role.predefined().unwrap(), role, revision: 0 };
+        let roles = Role::PREDEFINED.map(role);
+        let patch = changes(&roles, &mut fields, &current);
         fields.finish(Some(&current)).map_err(|e| e.messages.iter().map(|m| m.definition.key).collect::<Vec<_>>())?;
         Ok(patch)
     }
