@@ -7,8 +7,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
-use super::{AccountError, AccountInfo, AccountPatch, Inner, Principal, roles::Roles};
+use super::{AccountError, AccountInfo, AccountPatch, Inner, Principal, roles::Roles, weak};
 use crate::{
     model::{Privileges, Role, Scope, Secret},
     store::{self, Expect, Kind, Safety, StoreError},
@@ -33,6 +34,12 @@ pub(super) struct AccountDoc {
     pub generated: bool,
     /// PHC string.
     pub hash: Arc<str>,
+    /// Those before it, newest first, as far as they may not come back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Arc<str>>,
+    /// Seconds since 1970 after which the password has to be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_expires: Option<i64>,
 }
 
 /// An account in memory.
@@ -44,6 +51,8 @@ pub(super) struct Account {
     pub must_change_password: bool,
     pub generated: bool,
     pub hash: Arc<str>,
+    pub history: Vec<Arc<str>>,
+    pub password_expires: Option<i64>,
     pub revision: u64,
 }
 
@@ -57,6 +66,8 @@ impl Account {
             must_change_password: doc.must_change_password,
             generated: doc.generated,
             hash: doc.hash,
+            history: doc.history,
+            password_expires: doc.password_expires,
             revision,
         }
     }
@@ -67,7 +78,7 @@ impl Account {
             role: self.role.clone(),
             privileges: roles.privileges(&self.role),
             scope: Arc::clone(&self.scope),
-            must_change_password: self.must_change_password,
+            must_change_password: self.has_to_change(),
             session,
         }
     }
@@ -79,9 +90,16 @@ impl Account {
             privileges: roles.privileges(&self.role),
             scope: Arc::clone(&self.scope),
             enabled: self.enabled,
-            must_change_password: self.must_change_password,
+            must_change_password: self.has_to_change(),
+            password_expires: self.password_expires.and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok()),
+            locked: false,
             revision: self.revision,
         }
+    }
+
+    /// Whether its password has to be changed before anything else: somebody says so, or its time is over.
+    fn has_to_change(&self) -> bool {
+        self.must_change_password || self.password_expires.is_some_and(|at| at <= now())
     }
 
     /// Whether it could repair all others, if its role were good for that.
@@ -97,6 +115,8 @@ impl Account {
             must_change_password: self.must_change_password,
             generated: self.generated,
             hash: Arc::clone(&self.hash),
+            history: self.history.clone(),
+            password_expires: self.password_expires,
         }
     }
 }
@@ -131,8 +151,8 @@ impl Accounts {
         self.map.load().keys().any(|known| known.to_lowercase() == name)
     }
 
-    pub fn list(&self, roles: &Roles) -> Vec<AccountInfo> {
-        self.map.load().values().map(|account| account.info(roles)).collect()
+    pub fn list(&self) -> Vec<Arc<Account>> {
+        self.map.load().values().cloned().collect()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -205,7 +225,16 @@ impl Inner {
         let hash = self.hasher.hash(password).await?;
         let _one = self.accounts.changing.lock().await;
         let role = self.existing(role)?;
-        let doc = AccountDoc { role, scope, enabled: true, must_change_password, generated, hash };
+        let doc = AccountDoc {
+            role,
+            scope,
+            enabled: true,
+            must_change_password,
+            generated,
+            hash,
+            history: Vec::new(),
+            password_expires: self.expiry(),
+        };
         let written = store::write(&*self.store, Kind::Account, name, Expect::Absent, &doc, Safety::PowerLoss).await;
         let revision = match written {
             Err(StoreError::Conflict { .. }) => return Err(AccountError::Exists(name.to_owned())),
@@ -213,8 +242,9 @@ impl Inner {
         };
         let account = Arc::new(Account::new(Arc::from(name), revision, doc));
         self.accounts.keep(&account);
+        self.lockouts.remember(&account.name, &account.hash, self.verified.key(name, password.expose()));
         tracing::info!(target: "audit", account = name, role = %account.role, "account made");
-        Ok(account.info(&self.roles))
+        Ok(self.describe(&account))
     }
 
     pub(super) async fn change(
@@ -230,12 +260,7 @@ impl Inner {
             None => None,
             Some(password) => {
                 self.acceptable_password(name, password)?;
-                if by_self && before.must_change_password {
-                    let old = Some(Arc::clone(&before.hash));
-                    if self.hasher.verify(old, password.expose(), false).await {
-                        return Err(unacceptable("Password", "is the one that has to be changed"));
-                    }
-                }
+                self.is_new(&before, password, by_self).await?;
                 Some(self.hasher.hash(password).await?)
             }
         };
@@ -251,11 +276,16 @@ impl Inner {
         doc.enabled = patch.enabled.unwrap_or(doc.enabled);
         let new_password = hash.is_some();
         if let Some(hash) = hash {
-            doc.hash = hash;
+            let kept = usize::try_from(self.policy().password_history).unwrap_or(0);
+            doc.history.insert(0, std::mem::replace(&mut doc.hash, hash));
+            doc.history.truncate(kept.saturating_sub(1));
             doc.generated = false;
             doc.must_change_password &= !by_self;
+            doc.password_expires = self.expiry();
         }
         doc.must_change_password = patch.must_change_password.unwrap_or(doc.must_change_password);
+        doc.password_expires =
+            patch.password_expires.map_or(doc.password_expires, |at| at.map(OffsetDateTime::unix_timestamp));
         let still = rules_all(doc.enabled, self.roles.privileges(&doc.role), &doc.scope);
         self.leave_a_way_in(name, still)?;
         let expected = Expect::Revision(before.revision);
@@ -264,12 +294,54 @@ impl Inner {
         let account = Arc::new(Account::new(Arc::clone(&before.name), revision, doc));
         self.accounts.keep(&account);
         self.verified.forget(before.revision);
+        if let Some(password) = &patch.password {
+            self.lockouts.remember(&account.name, &account.hash, self.verified.key(name, password.expose()));
+        }
+        if patch.unlock && self.lockouts.unlock(name) {
+            tracing::info!(target: "audit", account = name, "unlocked");
+        }
         tracing::info!(target: "audit", account = name, role = %account.role, new_password, "account changed");
         if new_password || !account.enabled {
             let keep = patch.keep_session.filter(|_| account.enabled);
             self.end_sessions(|s| s.user == account.name && keep.as_ref().is_none_or(|kept| *kept != s.id)).await;
         }
-        Ok(account.info(&self.roles))
+        Ok(self.describe(&account))
+    }
+
+    /// What there is to say of an account.
+    pub(super) fn describe(&self, account: &Account) -> AccountInfo {
+        let locked = self.lockouts.locked(&self.policy().lockout).contains(&account.name);
+        AccountInfo { locked, ..account.info(&self.roles) }
+    }
+
+    /// All of them.
+    pub(super) fn describe_all(&self) -> Vec<AccountInfo> {
+        let locked = self.lockouts.locked(&self.policy().lockout);
+        let all = self.accounts.list();
+        all.iter().map(|a| AccountInfo { locked: locked.contains(&a.name), ..a.info(&self.roles) }).collect()
+    }
+
+    /// When a password that is set now ends, seconds since 1970.
+    fn expiry(&self) -> Option<i64> {
+        let days = self.policy().password_days?;
+        Some(now().saturating_add(i64::from(days).saturating_mul(86_400)))
+    }
+
+    /// An error if the password is one that the account has or had, as far as that matters.
+    async fn is_new(&self, account: &Account, password: &Secret, by_self: bool) -> Result<(), AccountError> {
+        let kept = usize::try_from(self.policy().password_history).unwrap_or(0);
+        let has_to = by_self && account.has_to_change();
+        if (has_to || kept > 0) && self.hasher.verify(Some(Arc::clone(&account.hash)), password.expose(), false).await {
+            let reason = if has_to { "is the one that has to be changed" } else { "is the one that the account has" };
+            return Err(unacceptable("Password", reason));
+        }
+        for old in account.history.iter().take(kept.saturating_sub(1)) {
+            if self.hasher.verify(Some(Arc::clone(old)), password.expose(), false).await {
+                let reason = format!("is one of the last {kept} of the account");
+                return Err(unacceptable("Password", &reason));
+            }
+        }
+        Ok(())
     }
 
     /// A role that there is.
@@ -299,6 +371,7 @@ impl Inner {
             map.remove(name);
         });
         self.verified.forget(account.revision);
+        self.lockouts.forget(name);
         tracing::info!(target: "audit", account = name, "account removed");
         self.end_sessions(|session| session.user == account.name).await;
         Ok(())
@@ -316,8 +389,13 @@ impl Inner {
         if text.chars().any(char::is_control) {
             return Err(unacceptable("Password", "may not contain control characters"));
         }
-        if text == name {
-            return Err(unacceptable("Password", "may not be the user name"));
+        // A name within a long password is no harm: it has to be long enough without.
+        let (low, user) = (text.to_lowercase(), name.to_lowercase());
+        if low.contains(&user) && low.replace(&user, "").chars().count() < least.max(1) {
+            return Err(unacceptable("Password", "may not be made of the user name"));
+        }
+        if weak::is_common(text) {
+            return Err(unacceptable("Password", "is one of those that everybody tries first"));
         }
         Ok(())
     }
@@ -337,6 +415,11 @@ pub(super) fn acceptable_name(name: &str) -> Result<(), AccountError> {
         ));
     }
     Ok(())
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    OffsetDateTime::now_utc().unix_timestamp()
 }
 
 fn unacceptable(property: &'static str, reason: &str) -> AccountError {

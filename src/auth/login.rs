@@ -12,17 +12,19 @@ use futures_util::future::join_all;
 use super::{
     AuthError, NewSession, Principal,
     accounts::{Account, Accounts, MAX_PASSWORD},
-    cache::Cache,
+    cache::{Cache, Key},
     ldap::Directory,
+    lockout::Lockouts,
     oauth::{OAuth, refusal::Refusal},
     outside::{Identity, Outside, Proven as Passed, Source},
     password::Hasher,
+    policy::Stored,
     roles::Roles,
     session::{Session, SessionDoc, Sessions},
     throttle::Throttle,
 };
 use crate::{
-    config::AuthConfig,
+    config::{AuthConfig, Lockout},
     store::{self, Expect, Kind, Safety, Store, StoreError},
 };
 
@@ -39,6 +41,8 @@ pub(super) struct Inner {
     pub config: ArcSwap<AuthConfig>,
     pub accounts: Accounts,
     pub roles: Arc<Roles>,
+    pub stored: ArcSwap<Stored>,
+    pub lockouts: Lockouts,
     pub sessions: Sessions,
     pub hasher: Hasher,
     pub verified: Cache,
@@ -53,7 +57,7 @@ pub(super) struct Inner {
 
 impl Inner {
     pub async fn open(store: Arc<dyn Store>, config: AuthConfig, hasher: Hasher) -> Result<Self, StoreError> {
-        let (accounts, roles, sessions, outside) = read(&*store).await?;
+        let (accounts, roles, stored, sessions, outside) = read(&*store).await?;
         hasher.decoy().await?;
         let roles = Arc::new(roles);
         let known = Arc::clone(&roles);
@@ -64,6 +68,8 @@ impl Inner {
             config: ArcSwap::from_pointee(config),
             accounts,
             roles,
+            stored: ArcSwap::from_pointee(stored),
+            lockouts: Lockouts::default(),
             sessions,
             hasher,
             verified: Cache::new(),
@@ -102,11 +108,16 @@ impl Inner {
         }
         if password.len() <= MAX_PASSWORD {
             let key = self.verified.key(user, password);
+            let rules = self.policy().lockout;
             for _ in 0..ATTEMPTS {
                 let account = self.accounts.get(user);
                 let revision = account.as_ref().map_or(0, |account| account.revision);
                 let right = if let Some(right) = self.verified.look(&key, revision) {
                     right
+                } else if account.as_ref().is_some_and(|account| self.is_shut(account, peer, &key, &rules)) {
+                    // It takes as long as a look would: nobody is told that there is such an account.
+                    self.hasher.verify(None, password, true).await;
+                    break;
                 } else {
                     let guesser = self.throttle.is_throttled(peer, self.config.load().failures_per_minute);
                     let hash = account.as_ref().map(|account| Arc::clone(&account.hash));
@@ -118,12 +129,25 @@ impl Inner {
                     right
                 };
                 match account {
-                    Some(account) if right && account.enabled => return Ok(Proven::Account(account)),
-                    _ => break,
+                    Some(account) if right => {
+                        self.lockouts.remember(&account.name, &account.hash, key);
+                        if account.enabled {
+                            self.lockouts.succeeded(&account.name, peer, &rules);
+                            return Ok(Proven::Account(account));
+                        }
+                    }
+                    Some(account) => self.lockouts.failed(&account.name, peer, &key, &rules),
+                    None => {}
                 }
+                break;
             }
         }
         Err(self.refuse(user, peer).await)
+    }
+
+    /// Whether that password is not looked at: too many wrong ones came from there, and it is not the one that is known.
+    fn is_shut(&self, account: &Account, peer: Option<IpAddr>, key: &Key, rules: &Lockout) -> bool {
+        self.lockouts.is_locked(&account.name, peer, rules) && !self.lockouts.knows(&account.name, &account.hash, key)
     }
 
     pub async fn refuse(&self, user: &str, peer: Option<IpAddr>) -> AuthError {
@@ -299,9 +323,10 @@ fn directory(config: &AuthConfig) -> Option<Arc<Directory>> {
 }
 
 /// Accounts and sessions as the store has them.
-pub(super) async fn read(store: &dyn Store) -> Result<(Accounts, Roles, Sessions, Outside), StoreError> {
+pub(super) async fn read(store: &dyn Store) -> Result<(Accounts, Roles, Stored, Sessions, Outside), StoreError> {
     let accounts = Accounts::open(store).await?;
     let roles = Roles::open(store).await?;
+    let stored = Stored::open(store).await?;
     let outside = Outside::open(store).await?;
     let sessions = Sessions::new();
     for (id, doc) in store.list(Kind::Session).await? {
@@ -319,7 +344,7 @@ pub(super) async fn read(store: &dyn Store) -> Result<(Accounts, Roles, Sessions
             None => store.delete(Kind::Session, &id, Expect::Any, Safety::Behind).await?,
         }
     }
-    Ok((accounts, roles, sessions, outside))
+    Ok((accounts, roles, stored, sessions, outside))
 }
 
 /// Ends idle sessions and writes last uses, as long as somebody holds [`super::Auth`].

@@ -1,12 +1,14 @@
 //! Accounts, sessions and roles for all faces.
 //!
 //! The public face of this room; the bodies live below: `accounts` (what there is, and changes with compare-and-set),
-//! `login` (is this password right?), `password` (argon2id off the async threads), `cache` (passwords that were checked
-//! a moment ago), `throttle` (guessers are slowed down, never those who know), `session` (tokens), `first` (the first
+//! `policy` (rules that may change while it runs), `weak` (passwords that everybody tries first), `login` (is this
+//! password right?), `password` (argon2id off the async threads), `cache` (passwords that were checked
+//! a moment ago), `throttle` (guessers are slowed down, never those who know), `lockout` (guessers are
+//! shut out, if that is wanted), `session` (tokens), `first` (the first
 //! account), `roles` (which privileges a role assigns), `outside` (what is known of people whose account lies elsewhere), `elsewhere` (their logins and sessions),
 //! `ldap` (the directory), [`oauth`] (tokens that others have signed).
 //!
-//! An account may log in any number of times and is never locked: a client that polls with a session cache of its own
+//! An account may log in any number of times and is never locked as a whole: a client that polls with a session cache of its own
 //! must not be shut out by others, nor by its own forgotten sessions.
 
 mod accounts;
@@ -14,15 +16,18 @@ mod cache;
 mod elsewhere;
 mod first;
 mod ldap;
+mod lockout;
 mod login;
 pub mod oauth;
 mod outside;
 mod password;
+mod policy;
 mod roles;
 mod session;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod weak;
 
 use std::{net::IpAddr, path::Path, path::PathBuf, sync::Arc, time::Duration};
 
@@ -35,6 +40,7 @@ use crate::{
 };
 use login::Inner;
 pub use outside::Source;
+pub use policy::{Policy, PolicyError, PolicyPatch};
 
 /// Somebody who has proven who they are.
 #[derive(Debug, Clone)]
@@ -115,6 +121,10 @@ pub struct AccountInfo {
     pub enabled: bool,
     /// Whether it has to change its password first.
     pub must_change_password: bool,
+    /// When its password has to be changed.
+    pub password_expires: Option<OffsetDateTime>,
+    /// Passwords for it are not looked at from some address: too many wrong ones came from there.
+    pub locked: bool,
     /// Revision of the document: for ETags and compare-and-set.
     pub revision: u64,
 }
@@ -132,6 +142,10 @@ pub struct AccountPatch {
     pub enabled: Option<bool>,
     /// Demand a new password.
     pub must_change_password: Option<bool>,
+    /// When its password ends; the inner `None`: never. Absent: by the policy with a new password, else as it is.
+    pub password_expires: Option<Option<OffsetDateTime>>,
+    /// Let passwords in again from everywhere.
+    pub unlock: bool,
     /// A new password ends the account's sessions, but not this one (the session that asked for it).
     pub keep_session: Option<Arc<str>>,
 }
@@ -374,12 +388,12 @@ impl Auth {
 
     /// All accounts by name.
     pub fn accounts(&self) -> Vec<AccountInfo> {
-        self.inner.accounts.list(&self.inner.roles)
+        self.inner.describe_all()
     }
 
     /// One account.
     pub fn account(&self, name: &str) -> Option<AccountInfo> {
-        self.inner.accounts.get(name).map(|account| account.info(&self.inner.roles))
+        self.inner.accounts.get(name).map(|account| self.inner.describe(&account))
     }
 
     /// What is known of that name: its account, or what was last confirmed of somebody from outside, whose rights may
@@ -423,6 +437,21 @@ impl Auth {
     /// Removes an account and ends its sessions.
     pub async fn remove(&self, name: &str, expect: Option<u64>) -> Result<(), AccountError> {
         self.inner.remove(name, expect).await
+    }
+
+    /// The rules of the AccountService that are in force.
+    pub fn policy(&self) -> Policy {
+        self.inner.policy()
+    }
+
+    /// Other rules, as far as the configuration does not say them. `expect`: the revision that `If-Match` named.
+    pub async fn change_policy(&self, patch: PolicyPatch, expect: Option<u64>) -> Result<Policy, PolicyError> {
+        self.inner.change_policy(patch, expect).await
+    }
+
+    /// Has `told` called with account and address when somebody is locked out.
+    pub fn on_lockout(&self, told: impl Fn(&str, IpAddr) + Send + Sync + 'static) {
+        self.inner.lockouts.tell(Box::new(told));
     }
 
     /// All roles, the predefined ones first.

@@ -160,10 +160,11 @@ fn list(reach: &Reach) -> Result<(), CliError> {
         let a: AccountEntry = decode(item)?;
         let groups = a.groups.iter().map(|group| format!("@{group}"));
         let limits: Vec<String> = a.nodes.iter().cloned().chain(groups).collect();
-        let remarks = match (a.enabled, a.must_change_password) {
-            (false, _) => "disabled",
-            (true, true) => "has to change its password",
-            (true, false) => "",
+        let remarks = match (a.enabled, a.must_change_password, a.locked) {
+            (false, _, _) => "disabled",
+            (true, true, _) => "has to change its password",
+            (true, false, true) => "a guesser is locked out",
+            (true, false, false) => "",
         };
         let limits = if a.limited { limits.join(",") } else { "all nodes".to_owned() };
         rows.push(vec![a.name, a.role, limits, remarks.to_owned()]);

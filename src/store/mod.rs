@@ -36,6 +36,8 @@ pub enum Kind {
     Account,
     /// `auth`: roles that administrators have made.
     Role,
+    /// `auth`: rules for accounts that somebody has set.
+    Policy,
     /// `auth`: hashed session tokens.
     Session,
     /// `auth`: what is known of people whose account lies elsewhere. Written behind.
@@ -66,9 +68,10 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Account,
         Self::Role,
+        Self::Policy,
         Self::Session,
         Self::Outside,
         Self::Override,
@@ -94,6 +97,7 @@ impl Kind {
         match self {
             Self::Account => "account",
             Self::Role => "role",
+            Self::Policy => "policy",
             Self::Session => "session",
             Self::Outside => "outside",
             Self::Override => "override",

@@ -10,7 +10,7 @@ use super::{
     reply::Reply,
 };
 use crate::{
-    auth::{AccountError, AuthError, RoleError, oauth::refusal::Refusal},
+    auth::{AccountError, AuthError, PolicyError, RoleError, oauth::refusal::Refusal},
     fleet::OpError,
     model::Fault,
 };
@@ -239,6 +239,23 @@ impl Error {
 }
 
 impl Error {
+    /// What became of the rules for accounts.
+    pub fn of_policy(error: &PolicyError) -> Self {
+        match error {
+            PolicyError::Configured { property, .. } => {
+                Self::new(400, m::PROPERTY_NOT_WRITABLE.with([property]).detail(sentence(error)).about(property))
+            }
+            PolicyError::Unacceptable { property, reason } => Self::new(
+                400,
+                m::PROPERTY_INCORRECT.with([property, "the given value"]).detail(sentence(reason)).about(property),
+            ),
+            PolicyError::Changed => Self::precondition(),
+            PolicyError::Store(cause) => {
+                Self::new(503, m::NOT_KEPT.with([&cause.to_string()])).retry(Duration::from_secs(30))
+            }
+        }
+    }
+
     /// What became of a role.
     pub fn of_role(error: &RoleError, uri: &str) -> Self {
         match error {

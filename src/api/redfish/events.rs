@@ -53,6 +53,14 @@ pub async fn start(
     };
     let look = Eyes { fleet: fleet.clone(), auth: auth.clone() };
     let delivery = Delivery::start(store, Arc::clone(&log), settings, look).await?;
+    let kept = Arc::clone(&log);
+    auth.on_lockout(move |account, address| {
+        kept.append(|_| {
+            let about = message(&m::LOCKED_OUT, [&address.to_string(), account]);
+            let origin = super::resources::accounts::uri(account);
+            About::new(about, "Alert", "ManagerAccount", origin).record()
+        });
+    });
     fleet.record_events(move |event| {
         log.append(|_| record(event));
     });

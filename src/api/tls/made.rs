@@ -129,7 +129,7 @@ fn addresses() -> BTreeSet<String> {
 }
 
 /// A host name, with a wildcard for its first label at most (RFC 1123, RFC 6125).
-fn is_host(name: &str) -> bool {
+pub(super) fn is_host(name: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63

@@ -106,6 +106,8 @@ impl Identity {
             scope: Arc::clone(&self.scope),
             enabled,
             must_change_password: false,
+            password_expires: None,
+            locked: false,
             revision: self.generation,
         }
     }

@@ -190,6 +190,9 @@ pub struct AccountEntry {
     pub enabled: bool,
     /// Has to choose another password first.
     pub must_change_password: bool,
+    /// Somebody who guessed its password is locked out at some address.
+    #[serde(default)]
+    pub locked: bool,
 }
 
 /// A role.
@@ -370,6 +373,7 @@ impl From<&AccountInfo> for AccountEntry {
             limited,
             enabled: info.enabled,
             must_change_password: info.must_change_password,
+            locked: info.locked,
         }
     }
 }

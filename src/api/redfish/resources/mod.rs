@@ -1,5 +1,6 @@
 //! One file per resource: its descriptor, its handlers, and the pure function that writes it.
 
+pub mod account_service;
 pub mod accounts;
 pub mod aggregates;
 pub mod aggregation;
