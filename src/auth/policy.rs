@@ -80,7 +80,7 @@ pub struct Policy {
 }
 
 /// What a client wants changed; absent members stay.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PolicyPatch {
     /// `AccountLockoutThreshold`
     pub threshold: Option<u32>,

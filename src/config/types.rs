@@ -89,7 +89,8 @@ pub struct Tls {
     pub certificate: Option<PathBuf>,
     /// PEM key.
     pub key: Option<PathBuf>,
-    /// PEM bundle: clients may log in with a certificate these have signed; its CN is the account's name.
+    /// PEM bundle: clients may log in with a certificate these have signed; its CN is the account's name. `None`: what was
+    /// added over Redfish.
     pub client_ca: Option<PathBuf>,
     /// Names and addresses put into a made certificate, besides the host's own.
     pub names: Vec<String>,

@@ -3,10 +3,10 @@
 use super::{
     descriptor::Resource,
     resources::{
-        accounts, aggregates, aggregation, certificates, chassis, environment_metrics, ethernet, event_service,
-        json_schemas, logs, manager_log, managers, media, metadata, network_protocol, openapi, power, power_subsystem,
-        privilege_map, processors, registries, reset, roles, root, sensors, sessions, sse, subscriptions, systems,
-        tasks, thermal, thermal_subsystem,
+        accounts, aggregates, aggregation, certificates, chassis, client_certificates, csr, environment_metrics,
+        ethernet, event_service, json_schemas, logs, manager_log, managers, media, metadata, network_protocol, openapi,
+        power, power_subsystem, privilege_map, processors, registries, reset, roles, root, sensors, sessions, sse,
+        subscriptions, systems, tasks, thermal, thermal_subsystem,
     },
 };
 
@@ -68,12 +68,15 @@ pub static ALL: &[&Resource] = &[
     &certificates::SERVICE,
     &certificates::LOCATIONS,
     &certificates::REPLACE,
+    &csr::GENERATE,
     &sessions::SERVICE,
     &sessions::COLLECTION,
     &sessions::SESSION,
     &accounts::SERVICE,
     &accounts::COLLECTION,
     &accounts::ACCOUNT,
+    &client_certificates::COLLECTION,
+    &client_certificates::CERTIFICATE,
     &roles::COLLECTION,
     &roles::ROLE,
     &privilege_map::MAP,

@@ -15,7 +15,7 @@ use super::{
         reply::Reply,
     },
     accounts::{ACCOUNTS, SERVICE, URI},
-    privilege_map, roles,
+    client_certificates, privilege_map, roles,
 };
 use crate::{
     auth::{PolicyPatch, oauth::IssuerInfo},
@@ -24,6 +24,8 @@ use crate::{
 
 /// Longest password: more is not hashed.
 const MAX_PASSWORD: u32 = 256;
+/// How a client certificate names its account.
+const MAPPING: &str = "CommonName";
 /// Highest threshold: more is no lockout.
 const MAX_THRESHOLD: u64 = 1_000;
 
@@ -60,6 +62,16 @@ fn render(call: &Call<'_>) -> Doc {
         .link("Accounts", ACCOUNTS)
         .link("Roles", roles::URI)
         .link("PrivilegeMap", privilege_map::URI);
+    if let Some(tls) = &call.face.certificate {
+        let cas = tls.client_cas();
+        doc.obj("MultiFactorAuth", |o| {
+            o.obj("ClientCertificate", |o| {
+                o.set("Enabled", cas.enabled)
+                    .set("CertificateMappingAttribute", MAPPING)
+                    .link("Certificates", client_certificates::URI);
+            });
+        });
+    }
     // The schema has a place for one; the others are configured and work all the same.
     if let Some(first) = call.face.auth.issuers().first() {
         oauth(&mut doc, first);
@@ -125,6 +137,19 @@ fn narrow(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
+/// `MultiFactorAuth.ClientCertificate.Enabled`
+fn clients(fields: &mut Fields, current: &Value) -> Option<bool> {
+    let mut all = fields.object("MultiFactorAuth")?;
+    let mut enabled = None;
+    if let Some(mut ours) = all.object("ClientCertificate") {
+        enabled = ours.boolean("Enabled");
+        ours.one_of("CertificateMappingAttribute", &[MAPPING], |word| word);
+        all.absorb(ours, current.pointer("/MultiFactorAuth/ClientCertificate"));
+    }
+    fields.absorb(all, current.get("MultiFactorAuth"));
+    enabled
+}
+
 /// PATCH
 pub async fn patch(call: &Call<'_>) -> Result<Reply, Error> {
     let policy = call.face.auth.policy();
@@ -147,8 +172,19 @@ pub async fn patch(call: &Call<'_>) -> Result<Reply, Error> {
         password_days: number_or_null(&mut fields, "PasswordExpirationDays", MAX_PASSWORD_DAYS.into())
             .map(|days| Some(narrow(days)).filter(|days| *days > 0)),
     };
+    let clients = clients(&mut fields, &value);
     fields.finish(Some(&value))?;
-    call.note(format!("Change the rules for accounts ({patch:?})"));
-    call.face.auth.change_policy(patch, expect).await.map_err(|e| Error::of_policy(&e))?;
+    if let Some(enabled) = clients {
+        client_certificates::may_change(call)?;
+        call.note(format!("Client certificates: {enabled}; rules for accounts: {patch:?}"));
+    } else {
+        call.note(format!("Change the rules for accounts ({patch:?})"));
+    }
+    if patch != PolicyPatch::default() {
+        call.face.auth.change_policy(patch, expect).await.map_err(|e| Error::of_policy(&e))?;
+    }
+    if let Some(enabled) = clients {
+        client_certificates::change(call, move |tls| tls.enable_client_cas(enabled)).await?;
+    }
     Ok(Reply::ok(render(call)))
 }

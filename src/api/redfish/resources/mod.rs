@@ -6,6 +6,8 @@ pub mod aggregates;
 pub mod aggregation;
 pub mod certificates;
 pub mod chassis;
+pub mod client_certificates;
+pub mod csr;
 pub mod environment_metrics;
 pub mod ethernet;
 pub mod event_service;
