@@ -126,16 +126,17 @@ impl Inner {
                         continue;
                     }
                     self.verified.keep(key, revision, right);
+                    if let Some(account) = account.as_ref().filter(|_| right) {
+                        self.lockouts.remember(&account.name, &account.hash, key);
+                    }
                     right
                 };
                 match account {
-                    Some(account) if right => {
-                        self.lockouts.remember(&account.name, &account.hash, key);
-                        if account.enabled {
-                            self.lockouts.succeeded(&account.name, peer, &rules);
-                            return Ok(Proven::Account(account));
-                        }
+                    Some(account) if right && account.enabled => {
+                        self.lockouts.succeeded(&account.name, peer, &rules);
+                        return Ok(Proven::Account(account));
                     }
+                    Some(_) if right => {}
                     Some(account) => self.lockouts.failed(&account.name, peer, &key, &rules),
                     None => {}
                 }

@@ -55,11 +55,7 @@ pub async fn start(
     let delivery = Delivery::start(store, Arc::clone(&log), settings, look).await?;
     let kept = Arc::clone(&log);
     auth.on_lockout(move |account, address| {
-        kept.append(|_| {
-            let about = message(&m::LOCKED_OUT, [&address.to_string(), account]);
-            let origin = super::resources::accounts::uri(account);
-            About::new(about, "Alert", "ManagerAccount", origin).record()
-        });
+        kept.append(|_| locked_out(account, &address.to_string()));
     });
     fleet.record_events(move |event| {
         log.append(|_| record(event));
@@ -230,6 +226,13 @@ fn record(event: &Event) -> Record {
         }
     };
     About { at: event.at, who: event.who.clone(), ..about }.record()
+}
+
+/// The record of a lock: for the account and for those who look after the service; which accounts there are is not for
+/// everybody to know.
+fn locked_out(account: &str, address: &str) -> Record {
+    let about = About::ours(message(&m::LOCKED_OUT, [address, account]));
+    About { private: Some(account.to_owned()), ..about }.record()
 }
 
 fn switched(node: &NodeId, old: Option<PowerState>, new: Option<PowerState>) -> Message {
