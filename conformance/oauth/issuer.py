@@ -130,7 +130,7 @@ class Issuer:
     def make(self, kid: str, alg: str) -> jwk.JWK:
         """A new key, published from now on."""
         kinds = {"R": {"kty": "RSA", "size": 2048}, "P": {"kty": "RSA", "size": 2048}, "ES256": {"kty": "EC", "crv": "P-256"},
-                 "ES384": {"kty": "EC", "crv": "P-384"}, "EdDSA": {"kty": "OKP", "crv": "Ed25519"}}
+                 "ES384": {"kty": "EC", "crv": "P-384"}, "ES512": {"kty": "EC", "crv": "P-521"}, "EdDSA": {"kty": "OKP", "crv": "Ed25519"}}
         made = jwk.JWK.generate(kid=kid, use="sig", alg=alg, **(kinds.get(alg) or kinds[alg[0]]))
         self.keys[kid] = made
         return made

@@ -29,6 +29,10 @@ ROLES = [{"value": "rackfish.admin", "role": "Administrator"},
          {"value": "rackfish.look", "role": "ReadOnly"}]
 
 
+# Accepted where the configuration names them.
+RARE = ("RS384", "RS512", "PS384", "PS512", "ES512")
+
+
 class BearerAuth(auth.AuthBase):
     """A token, for sushy."""
 
@@ -495,6 +499,10 @@ class Discovered(Walk):
             until(lambda: self.ask(issuer.token()).status, 200, 15, "status with a token")
             told = self.ask(issuer.token(), "/redfish/v1/AccountService").body["OAuth2"]
             equal((told["OAuth2Service"]["Mode"], told["ServiceAddresses"]), ("Discovery", [issuer.name]), "OAuth2")
+        for alg in RARE:
+            with self.check(f"alg.{alg}"):
+                for library in ("pyjwt", "jwcrypto"):
+                    self.taken(issuer.token(alg, library))
         with self.check("discovery.metadata-are-kept"):
             before = issuer.fetches
             until(lambda: issuer.fetches >= before + 3, True, 15, "keys fetched again")
@@ -597,7 +605,9 @@ def main() -> int:
         configuration(filed, jwks_url=None, ca_file=None, jwks_file=str(WORK / "keys.json")),
         configuration(second, "two", roles_claim="realm_access.roles", name_claim="sub",
                       roles=[{"value": "ops", "role": "Operator"}]), *machines())
-    services[4].configure(configuration(told, jwks_url=None, refresh="1s"), *machines())
+    for alg in RARE:
+        told.make(alg, alg)
+    services[4].configure(configuration(told, jwks_url=None, refresh="1s", algorithms=["RS256", "ES256", *RARE]), *machines())
     configurations(checks, first, services[0])
     try:
         with ThreadPoolExecutor(5) as crowd:
