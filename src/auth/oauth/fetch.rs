@@ -47,7 +47,9 @@ enum Place {
 
 impl Fetcher {
     pub fn new(settings: &OAuthIssuer) -> Result<Self, String> {
-        let OAuthKeys::Url { url, discover, ca, .. } = &settings.keys else { return Err("they are in a file".to_owned()) };
+        let OAuthKeys::Url { url, discover, ca, .. } = &settings.keys else {
+            return Err("they are in a file".to_owned());
+        };
         let mut builder = Client::builder()
             .user_agent(concat!("rackfish/", env!("CARGO_PKG_VERSION")))
             .timeout(TIMEOUT)
