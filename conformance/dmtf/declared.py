@@ -14,6 +14,7 @@ from typing import Any, Iterator
 from jsonschema import Draft7Validator, FormatChecker
 
 import documents
+import properties
 from csdl import Schemas, shape
 from lib.checks import Checks, equal, expect
 from lib.redfish import Client
@@ -69,7 +70,7 @@ def bodies(reader: Client) -> Iterator[tuple[str, Any]]:
             yield place["Uri"], reader.read(place["Uri"])
 
 
-def oem(reader: Client, root: Path, schemas: Schemas) -> None:
+def oem(reader: Client, root: Path, schemas: Schemas, everything: list[tuple[str, Any]]) -> None:
     """Our JSON Schemas are what our CSDL says, are schemas, are served, and hold for what is served."""
     made = subprocess.run([sys.executable, str(root / "redfish-schemas/json-schema"), "--check"], text=True,
                           capture_output=True, check=False)
@@ -83,7 +84,7 @@ def oem(reader: Client, root: Path, schemas: Schemas) -> None:
         equal(f"#{file.stem}.{listed['Schema'].rpartition('.')[2]}", listed["Schema"], "Schema")
         judges[listed["Schema"]] = Draft7Validator(_resolved(served, schemas), format_checker=FormatChecker())
     wrong, seen = [], set()
-    for uri, body in bodies(reader):
+    for uri, body in everything:
         for part in _ours(body):
             seen.add(part["@odata.type"])
             wrong += [f"{uri}: {fault.message}" for fault in judges[part["@odata.type"]].iter_errors(part)]
@@ -118,9 +119,12 @@ def check(checks: Checks, prefix: str, reader: Client, root: Path, folder: Path)
     """`folder` has the schemas, which come from outside this repository."""
     schemas = Schemas(folder)
     checks.run(f"{prefix}.table", lambda: declared(root / "docs/redfish.md", schemas))
+    everything = list(bodies(reader))
+    kinds = {name for name, version, _, _ in rows(root / "docs/redfish.md") if version}
+    checks.run(f"{prefix}.properties", lambda: properties.check(root, properties.gathered(everything), kinds))
     with checks.check(f"{prefix}.known"):
         wrong, seen = [], set()
-        for uri, body in bodies(reader):
+        for uri, body in everything:
             kind = body.get("@odata.type", "").lstrip("#") if isinstance(body, dict) else ""
             if kind:
                 seen.add(kind)
@@ -128,7 +132,7 @@ def check(checks: Checks, prefix: str, reader: Client, root: Path, folder: Path)
         expect(len(seen) > 15, f"only {len(seen)} types were seen")
         expect(any(kind.startswith("MessageRegistry.") for kind in seen), "no registry was seen")
         equal(wrong[:8], [], "what no schema knows")
-    checks.run(f"{prefix}.oem", lambda: oem(reader, root, schemas))
+    checks.run(f"{prefix}.oem", lambda: oem(reader, root, schemas, everything))
     with checks.check(f"{prefix}.registry-file"):
         served = reader.read("/redfish/v1/Registries/Rackfish.1.0.0/Rackfish.1.0.0.json")
         equal(served, json.loads((root / "redfish-schemas/registries/Rackfish.1.0.0.json").read_text()), "the registry")
