@@ -16,6 +16,7 @@ mod power;
 mod reading;
 mod role;
 mod secret;
+mod strict_json;
 
 pub use actor::{Actor, Face, Scope};
 pub use boot::{BootEnabled, BootMode, BootPatch, BootSet, BootTarget};
@@ -29,3 +30,4 @@ pub use power::{PowerAct, PowerState, ResetType};
 pub use reading::{Led, Measure, Origin, Reading, ReadingState, Stated, Thresholds};
 pub use role::{BadRole, Privileges, Role, RoleName};
 pub use secret::Secret;
+pub use strict_json::StrictJson;
