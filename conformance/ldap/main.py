@@ -311,10 +311,10 @@ def configurations(checks: Checks, directory: Directory) -> None:
     with checks.check("check.all-mistakes-at-once"):
         mistaken(config, text(url=["http://x", LDAP], user_base="people", user_filter="(uid=ann)", schema="novell", ports=1,
                               ca_file=str(directory.folder / "server.key"), grace="1s", recheck="5s",
-                              roles=[{"group": "ops", "role": "Root"}, {"role": "Operator"}]),
+                              roles=[{"group": "ops", "role": "a root"}, {"role": "Operator"}]),
                  "has the scheme http", "would send passwords unencrypted", '"people" is not a distinguished name',
                  "has no {user}", '"novell" is not a value', "auth.ldap.ports: unknown key", "holds no certificate",
-                 "shorter than `recheck`", '"ops" is not a distinguished name', '"Root" is not a value',
+                 "shorter than `recheck`", '"ops" is not a distinguished name', '"a root" can\'t be a role',
                  "auth.ldap.roles.group: is missing")
     with checks.check("check.bad-filter"):
         mistaken(config, text(user_filter="(&(uid={user})"), "is not a filter", "a ) is missing")

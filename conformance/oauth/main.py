@@ -560,12 +560,12 @@ def configurations(checks: Checks, issuer: Issuer, config: Service) -> None:
             table("auth.oauth.local", issuer="https://a.example"),
             table("auth.oauth.d", issuer="urn:lab", audience="x", roles=[{"value": "x", "role": "ReadOnly"}]),
             table("auth.oauth.b", issuer="https://b.example", audience=[], jwks_url="http://b.example/keys",
-                  algorithms=["HS256", "none", "RS257"], leeway="1h", roles=[{"value": "x", "role": "Root"}, {"role": "ReadOnly"}]),
+                  algorithms=["HS256", "none", "RS257"], leeway="1h", roles=[{"value": "x", "role": "a root"}, {"role": "ReadOnly"}]),
             table("auth.oauth.c", issuer="https://b.example", audience="x", jwks_file=str(WORK / "empty.json"),
                   ca_file="x", audiences="y", roles=[{"value": "x", "role": "Operator", "nodes": ["a b"]}]),
         ])
         mistaken(WORK / "wrong.toml", wrong, "local", "has no audience and no roles", "no address can't be asked for its keys",
-                 "auth.oauth.b.audience", "is not https", '"HS256"', '"none"', "RS256", "leeway", '"Root"', "no `value`",
+                 "auth.oauth.b.audience", "is not https", '"HS256"', '"none"', "RS256", "leeway", '"a root"', "no `value`",
                  "is the issuer of", "whoever checks with it could sign", "ca_file", "did you mean 'audience'", "c.roles.nodes")
 
 

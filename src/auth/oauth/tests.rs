@@ -196,6 +196,22 @@ fn the_highest_role_and_its_own_nodes() {
     assert_eq!(judged(flat, &path).unwrap().role, Role::Operator, "a name with dots of its own");
 }
 
+#[test]
+fn a_role_of_ones_own_counts_from_when_there_is_one() {
+    let night = Role::new("night-shift").unwrap();
+    let roles = vec![rule("admin", night.clone(), &[]), rule("openid", Role::ReadOnly, &["n1"])];
+    let by = OAuthIssuer { roles, ..settings(Jwks::default()) };
+    let judge = |known: &dyn Fn(&Role) -> Option<Privileges>| {
+        let claims = claims().as_object().unwrap().clone();
+        claims::judge(&claims, &by, NOW, known).unwrap()
+    };
+    assert_eq!(judge(&Role::predefined).role, Role::ReadOnly, "a name that no role has gives nothing");
+    let worth = |set: Privileges| judge(&move |role| role.predefined().or(Some(set)));
+    assert_eq!((worth(Privileges::OPERATOR).role, worth(Privileges::OPERATOR).scope), (night, Scope::All));
+    let less = Privileges::of(["Login"]).unwrap();
+    assert_eq!(worth(less).role, Role::ReadOnly, "the one with the most power, whatever it is called");
+}
+
 struct Pair {
     key: EcKey<Private>,
     jwk: Value,
