@@ -3,6 +3,7 @@
 pub mod boot_hint;
 mod connections;
 pub mod delivery;
+pub mod doors;
 pub mod operations;
 mod plain_http;
 pub mod redfish;

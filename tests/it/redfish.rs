@@ -4,6 +4,8 @@
 mod aggregates;
 #[path = "redfish/certificates.rs"]
 mod certificates;
+#[path = "redfish/doors.rs"]
+mod doors;
 #[path = "redfish/events.rs"]
 mod events;
 #[path = "redfish/limits.rs"]

@@ -416,6 +416,7 @@ fn stream(last: Option<&str>) -> NewStream {
     NewStream {
         owner: "admin".into(),
         peer: "192.0.2.1:9".to_owned(),
+        door: None,
         filter: None,
         last: last.map(str::to_owned),
         rights: Box::new(|| true),

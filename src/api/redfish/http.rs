@@ -25,6 +25,7 @@ use super::{
     body,
     call::{Call, names_etag},
     descriptor::{Method, Run},
+    door::{self, AtDoor},
     error::{Challenge, Error},
     expand, messages as m,
     query::Query,
@@ -110,8 +111,18 @@ async fn handle(
         login => Some(login.await?),
     };
     seen.principal = principal.as_ref().map(|p| Arc::clone(&p.name));
+    let here = req.conn_data::<AtDoor>();
+    let door = match &principal {
+        Some(principal) => door::held_to(face, here, principal.session.as_deref())?,
+        // What is open is so for those too whose token is good elsewhere only.
+        None => door::held_to(face, here, admit::session_of(face, headers).as_deref())
+            .unwrap_or_else(|_| here.map(|AtDoor(node)| node.clone())),
+    };
     let Some((entry, params)) = found else { return Err(Error::not_found(req.path())) };
     let resource = entry.resource;
+    if door.as_ref().is_some_and(|node| !door::shows(face, node, resource, &params)) {
+        return Err(Error::not_found(req.path()));
+    }
     let Some(verb) = method.and_then(|m| resource.verb(m)) else {
         return Err(Error::new(405, m::OPERATION_NOT_ALLOWED.with([]).way_out(format!("Use {}.", resource.allow()))));
     };
@@ -131,13 +142,14 @@ async fn handle(
     // What is filtered is counted and cut afterwards.
     let whole = Query { top: None, skip: 0, ..query.clone() };
     let actor = match &principal {
-        Some(principal) => admit::actor(principal, Arc::clone(request)),
+        Some(principal) => admit::actor_at(face, principal, Arc::clone(request), door.as_ref()),
         None => admit::nobody(Arc::clone(request)),
     };
     let call = Call {
         face,
         actor: &actor,
         principal: principal.as_ref(),
+        door: door.as_ref(),
         resource,
         uri: req.path(),
         params,
@@ -212,6 +224,9 @@ fn fetch(call: &Call<'_>, uri: &str) -> Option<Reply> {
     let (entry, params) = call.face.router.find(uri)?;
     let verb = entry.resource.verb(Method::Get)?;
     let Run::Now(run) = &verb.run else { return None };
+    if call.door.is_some_and(|node| !door::shows(call.face, node, entry.resource, &params)) {
+        return None;
+    }
     if let Some(principal) = call.principal {
         admit::privileged(principal, verb.privileges, false).ok()?;
     } else if !verb.privileges.is_empty() {
@@ -222,6 +237,7 @@ fn fetch(call: &Call<'_>, uri: &str) -> Option<Reply> {
         face: call.face,
         actor: call.actor,
         principal: call.principal,
+        door: call.door,
         resource: entry.resource,
         uri,
         params,

@@ -9,6 +9,7 @@ pub mod body;
 pub mod call;
 pub mod descriptor;
 pub mod doc;
+pub mod door;
 pub mod error;
 pub mod events;
 pub mod expand;

@@ -58,7 +58,12 @@ impl Running {
     fn summary(&self) -> String {
         let config = self.fleet.config();
         let at: Vec<String> = self.server.addresses.iter().map(ToString::to_string).collect();
-        format!("{} nodes, {} endpoints, serving at {}", config.nodes.len(), config.endpoints.len(), at.join(", "))
+        let doors = match self.server.doors.count() {
+            0 => String::new(),
+            count => format!(" and {count} doors of nodes"),
+        };
+        let (nodes, endpoints) = (config.nodes.len(), config.endpoints.len());
+        format!("{nodes} nodes, {endpoints} endpoints, serving at {}{doors}", at.join(", "))
     }
 }
 
@@ -91,7 +96,7 @@ pub fn run(plan: Plan, ready: impl AsyncFnOnce(&Running) -> Result<(), CliError>
     if !plan.core_dumps {
         protect::against_dumps();
     }
-    limits::raise(loaded.config.endpoints.len());
+    limits::raise(loaded.config.endpoints.len(), loaded.config.doors().len());
     let notify = notify::Notify::from_env();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -122,7 +127,7 @@ async fn start(config: &Arc<Config>, first: Option<(String, Secret)>) -> Result<
         tracing::warn!("plain HTTP: passwords and tokens can be read by anybody on the way (insecure_plain_http)");
         None
     } else {
-        let made = ReloadableAcceptor::new(&server.tls, &server.state_dir, &server.listen);
+        let made = ReloadableAcceptor::new(&server.tls, &server.state_dir, &config.named_addresses());
         Some(made.map_err(|e| failed("tls", causes(&e)))?)
     };
     for (set, key, what) in [

@@ -86,7 +86,7 @@ pub async fn until_asked(
                 tokio::time::sleep(RENEW_EVERY).await;
                 let config = fleet.config();
                 let server = &config.server;
-                if let Err(error) = tls.reload(&server.tls, &server.state_dir, &server.listen) {
+                if let Err(error) = tls.reload(&server.tls, &server.state_dir, &config.named_addresses()) {
                     tracing::error!(%error, "the certificate stays as it is");
                 }
             }

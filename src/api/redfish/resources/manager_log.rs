@@ -79,7 +79,7 @@ fn visible(call: &Call<'_>) -> Result<Vec<Arc<Record>>, Error> {
     if call.param(0) != managers::OURSELVES || call.param(1) != LOG {
         return Err(call.not_found());
     }
-    Ok(delivery(call)?.recent(&call.actor.principal))
+    Ok(delivery(call)?.recent(&call.actor.principal, call.door))
 }
 
 fn services(call: &Call<'_>) -> Result<Reply, Error> {

@@ -7,11 +7,12 @@ use super::{
         call::Call,
         descriptor::{LOGIN, Queries, Resource, Verb},
         doc::Doc,
+        door,
         error::Error,
         messages as m,
         reply::Reply,
     },
-    chassis, collection, manager_log, network_protocol, systems,
+    chassis, collection, manager_log, network_protocol, root, systems,
 };
 use crate::fleet::{ManagerView, view::ManagerRef};
 
@@ -55,12 +56,17 @@ pub fn id_of(manager: &ManagerRef) -> &str {
 
 #[allow(clippy::unnecessary_wraps)]
 fn list(call: &Call<'_>) -> Result<Reply, Error> {
-    Ok(collection(call, "Managers", URI, call.face.fleet.managers(call.actor).iter()))
+    let mut all = call.face.fleet.managers(call.actor);
+    if let Some(node) = call.door {
+        let manager = door::manager(call.face, node);
+        all.retain(|id| Some(&**id) == manager.as_deref());
+    }
+    Ok(collection(call, "Managers", URI, all.iter()))
 }
 
 fn get(call: &Call<'_>) -> Result<Reply, Error> {
     let manager = call.face.fleet.manager(call.actor, call.param(0)).ok_or_else(|| call.not_found())?;
-    let mut doc = render(&manager, call.face.fleet.uuid(), OffsetDateTime::now_utc());
+    let mut doc = render(&manager, root::uuid(call), OffsetDateTime::now_utc());
     if manager.endpoint.is_none() && call.face.subscriptions.is_some() {
         doc.link("LogServices", &manager_log::services_uri());
     }

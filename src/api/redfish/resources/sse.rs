@@ -50,7 +50,7 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
     let filter = filter(call.query.own.as_deref().unwrap_or_default())?;
     let delivery = delivery(call)?.clone();
     let (auth, principal) = (call.face.auth.clone(), call.principal.ok_or_else(Error::forbidden)?.clone());
-    let uri = call.uri.to_owned();
+    let (uri, door) = (call.uri.to_owned(), call.door.cloned());
     let open = move |request: &HttpRequest| {
         let header = |name: &str| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
         let peer = request.peer_addr().map_or_else(|| "unknown".to_owned(), |at| at.to_string());
@@ -60,6 +60,7 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
         let new = NewStream {
             owner: principal.name.clone(),
             peer,
+            door,
             filter,
             last: header("last-event-id"),
             rights: Box::new(move || !link.as_ref().is_some_and(|link| link.hung_up()) && rights()),
