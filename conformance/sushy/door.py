@@ -58,8 +58,8 @@ def run(checks: Checks, demo: Demo) -> None:
         equal(root.get_chassis().identity, mixed.name, "the only chassis")
     with checks.check("door.power-cycle"):
         system, before = root.get_system(), demo.switched(mixed)
-        for reset, state in (("on", "On"), ("force off", "Off"), ("on", "On"), ("force restart", "On")):
-            system.reset_system(sushy.ResetType("".join(word.title() for word in reset.split())))
+        for reset, state in ((sushy.ResetType.ON, "On"), (sushy.ResetType.FORCE_OFF, "Off"), (sushy.ResetType.ON, "On")):
+            system.reset_system(reset)
             until(lambda: reader.power(mixed.system), state, 30, "PowerState at the service's own port")
         after = demo.switched(mixed)
         expect(after["on"] >= before["on"] + 1, f"the hardware was switched {after}, before {before}")
@@ -72,7 +72,8 @@ def run(checks: Checks, demo: Demo) -> None:
             expect(False, f"{path} is there")
     with checks.check("door.session-is-held-to-it"):
         token = Client(demo.url, ca=demo.ca)
-        made = Client(url, ca=demo.ca).post(service.SESSIONS, {"UserName": demo.user, "Password": demo.password})
+        made = Client(url, ca=demo.ca).request("POST", service.SESSIONS,
+                                               {"UserName": demo.user, "Password": demo.password})
         token.token = made.headers["x-auth-token"]
         equal(token.members(f"{V1}/Systems"), [mixed.system], "systems at the service's own port")
         equal(token.get(pdu.system).status, 404, "status of another node there")

@@ -5,6 +5,7 @@ import sys
 import threading
 import warnings
 
+import door
 import media
 import node
 import races
@@ -31,6 +32,7 @@ def main() -> int:
         for walk in walks:
             walk.join()
         races.connection_close(checks, demo)
+        door.run(checks, demo)
     return checks.status()
 
 
