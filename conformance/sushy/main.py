@@ -9,6 +9,7 @@ import door
 import media
 import node
 import races
+import restart
 import service
 from lib.checks import Checks
 from lib.demo import KINDS, Demo
@@ -33,6 +34,7 @@ def main() -> int:
             walk.join()
         races.connection_close(checks, demo)
         door.run(checks, demo)
+        restart.run(checks, demo)
     return checks.status()
 
 

@@ -7,6 +7,7 @@ pub mod doors;
 pub mod operations;
 mod plain_http;
 pub mod redfish;
+pub mod restart;
 pub mod server;
 pub mod ssdp;
 pub mod tls;

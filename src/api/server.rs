@@ -33,6 +33,7 @@ use super::{
     operations::Metrics,
     plain_http::secured,
     redfish::{Redfish, Served, admit::ClientCertificate, body::Unheard, http, resources::root::REDFISH_VERSION},
+    restart::Restart,
     ssdp::Ssdp,
     tls::{self, ReloadableAcceptor},
 };
@@ -72,6 +73,8 @@ pub struct Service {
     pub subscriptions: Option<Delivery>,
     /// TLS; without it plain HTTP is served.
     pub tls: Option<Acceptor>,
+    /// Whoever can start the service anew; without it that is not offered.
+    pub restart: Option<Restart>,
 }
 
 /// Why nothing is served.
@@ -183,6 +186,7 @@ pub fn start_with(
     let mut face = Redfish::new(service.fleet, service.auth, service.subscriptions, Arc::clone(&metrics), reached);
     face.ssdp = Some(Arc::clone(&ssdp));
     face.certificate = certificate;
+    face.restart = service.restart;
     let face = web::Data::new(face);
     let connections = Connections::new(NEXT_TIME);
     let own_doors = Doors::new(face.clone(), Arc::clone(&connections), service.tls);

@@ -240,6 +240,14 @@ impl Inner {
         self.emit(What::Boot { node: node.id.clone(), text: text.to_owned() }, Some(actor));
     }
 
+    /// An event about an operation that was refused, unless the request made no sense or came too late.
+    pub fn refused(&self, who: &Actor, node: &NodeEntry, op: &str, error: &OpError) {
+        if error.is_refusal() {
+            let (node, op) = (node.id.clone(), op.to_owned());
+            self.emit(What::Refused { node, op, error: error.to_string() }, Some(who));
+        }
+    }
+
     /// Whether the actor may see a node.
     pub fn sees(&self, who: &Actor, node: &NodeId) -> bool {
         match &*who.scope {

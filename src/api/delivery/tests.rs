@@ -117,6 +117,7 @@ fn record(node: &str) -> Record {
         at: OffsetDateTime::now_utc(),
         node: None,
         private: None,
+        audit: false,
         kind: "Alert".into(),
         resource: "ComputerSystem".into(),
         message: "Rackfish.1.0.X".into(),

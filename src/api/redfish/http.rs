@@ -27,7 +27,7 @@ use super::{
     descriptor::{Method, Run},
     door::{self, AtDoor},
     error::{Challenge, Error},
-    expand, messages as m,
+    excerpts, expand, messages as m,
     query::Query,
     reply::Reply,
     resources::{accounts, sessions},
@@ -190,7 +190,7 @@ fn unless_known(headers: &HeaderMap, reply: Reply) -> Reply {
     reply
 }
 
-/// Applies `only`, `$filter`, `$expand` and `$select` to a resource that was written whole.
+/// Applies `only`, `$filter`, `$expand`, `excerpt` and `$select`, in the order of DSP0266, to a resource that was written whole.
 fn shaped(call: &Call<'_>, query: &Query, mut reply: Reply) -> Reply {
     if reply.status != 200 {
         return reply;
@@ -212,6 +212,9 @@ fn shaped(call: &Call<'_>, query: &Query, mut reply: Reply) -> Reply {
             expand::expand(&reply.body.bytes, which, |uri| fetch(call, uri).map(|member| member.body.bytes));
         // It would not follow the members.
         reply.body.etag = None;
+    }
+    if query.excerpt {
+        reply.body.bytes = expand::excerpt(&reply.body.bytes, excerpts::of);
     }
     if let Some(paths) = &query.select {
         reply.body.bytes = expand::select(&reply.body.bytes, paths);

@@ -3,10 +3,10 @@
 use super::{
     descriptor::Resource,
     resources::{
-        accounts, aggregates, aggregation, certificates, chassis, environment_metrics, ethernet, event_service,
-        json_schemas, logs, manager_log, managers, media, metadata, network_protocol, openapi, power, power_subsystem,
-        privilege_map, processors, registries, reset, roles, root, sensors, sessions, sse, subscriptions, systems,
-        tasks, thermal, thermal_subsystem,
+        accounts, aggregates, aggregation, assembly, certificates, chassis, environment_metrics, ethernet,
+        event_service, host_ethernet, json_schemas, logs, manager_log, managers, media, metadata, network_protocol,
+        openapi, power, power_subsystem, privilege_map, processors, registries, reset, roles, root, sensors, sessions,
+        sse, subscriptions, systems, tasks, thermal, thermal_subsystem,
     },
 };
 
@@ -47,6 +47,7 @@ pub static ALL: &[&Resource] = &[
     &power_subsystem::SUPPLY,
     &power_subsystem::METRICS,
     &environment_metrics::METRICS,
+    &assembly::ASSEMBLY,
     &sensors::COLLECTION,
     &sensors::SENSOR,
     &aggregation::SERVICE,
@@ -58,7 +59,10 @@ pub static ALL: &[&Resource] = &[
     &aggregates::REMOVE_ACTION,
     &managers::COLLECTION,
     &managers::MANAGER,
+    &managers::RESET,
     &network_protocol::NETWORK_PROTOCOL,
+    &host_ethernet::COLLECTION,
+    &host_ethernet::INTERFACE,
     &manager_log::SERVICES,
     &manager_log::SERVICE,
     &manager_log::ENTRIES,

@@ -52,6 +52,17 @@ impl Reloader {
         result
     }
 
+    /// Reads everything for a start; or what is wrong with it, in a line.
+    pub async fn read(&self) -> Result<config::Loaded, String> {
+        let _one = self.one.lock().await;
+        let path = self.path.clone();
+        let read = tokio::task::spawn_blocking(move || config::load(&path, &config::process_env())).await;
+        read.map_err(|error| error.to_string())?.map_err(|Broken { problems, .. }| {
+            let first = problems.first().map(ToString::to_string).unwrap_or_default();
+            format!("the configuration has {} problems: {first}", problems.len())
+        })
+    }
+
     async fn read_and_apply(&self) -> Result<ReloadReport, Vec<Problem>> {
         let path = self.path.clone();
         let env = config::process_env();

@@ -9,7 +9,8 @@ use super::{
         error::Error,
         reply::Reply,
     },
-    collection, environment_metrics, managers, power, power_subsystem, readings, sensors, systems, thermal_subsystem,
+    assembly, collection, environment_metrics, managers, power, power_subsystem, readings, sensors, systems,
+    thermal_subsystem,
 };
 use crate::fleet::{ChassisView, NodeView};
 
@@ -111,6 +112,9 @@ fn own(node: &NodeView, racks: bool) -> Doc {
                 o.set("LocationType", "Slot").set("LocationOrdinalValue", slot);
             });
         });
+    }
+    if let Some(assembly) = assembly::uri(node) {
+        doc.link("Assembly", &assembly);
     }
     if readings::all(node).next().is_some() {
         doc.link("Sensors", &sensors::collection_uri(id));

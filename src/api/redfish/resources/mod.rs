@@ -3,11 +3,14 @@
 pub mod accounts;
 pub mod aggregates;
 pub mod aggregation;
+pub mod assembly;
+pub mod audit_log;
 pub mod certificates;
 pub mod chassis;
 pub mod environment_metrics;
 pub mod ethernet;
 pub mod event_service;
+pub mod host_ethernet;
 pub mod json_schemas;
 pub mod logs;
 pub mod manager_log;

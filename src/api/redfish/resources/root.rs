@@ -105,7 +105,7 @@ fn root(call: &Call<'_>) -> Result<Reply, Error> {
                 .set("OnlyMemberQuery", true)
                 .set("TopSkipQuery", true)
                 .set("FilterQuery", true)
-                .set("ExcerptQuery", false)
+                .set("ExcerptQuery", true)
                 .set("MultipleHTTPRequests", true);
             o.obj("DeepOperations", |o| {
                 o.set("DeepPATCH", false).set("DeepPOST", false);
