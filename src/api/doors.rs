@@ -23,7 +23,7 @@ use actix_web::{
     web,
 };
 use arc_swap::ArcSwap;
-use openssl::ssl::SslAcceptor;
+use openssl::ssl::{SslAcceptor, SslAcceptorBuilder};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -180,7 +180,7 @@ impl Doors {
         let mut all = Vec::new();
         for _ in 0..threads {
             let acceptor = self.tls.as_ref().map(|tls| tls()).transpose().map_err(ServeError::Tls)?;
-            let acceptor = acceptor.map(|builder| builder.build());
+            let acceptor = acceptor.map(SslAcceptorBuilder::build);
             let (tasks, receive) = mpsc::unbounded_channel();
             let (face, connections, end) = (self.face.clone(), Arc::clone(&self.connections), self.end.clone());
             let handle = std::thread::Builder::new()
@@ -232,25 +232,22 @@ async fn serve(
             }
         }
     };
-    match acceptor {
-        Some(acceptor) => {
-            let handshake = TlsAcceptorConfig::default().handshake_timeout(HANDSHAKE_TIME);
-            let http = tuned(HttpService::build().secure(), gone).on_connect_ext(move |io, data| {
-                connected(&connections, io, data);
-                at(data);
-            });
-            let service =
-                fn_service(async |stream| secured(stream).await.map_err(|e| TlsError::Service(DispatchError::Io(e))))
-                    .and_then(http.finish(app()).openssl_with_config(acceptor, handshake));
-            attend(service, tasks, end).await;
-        }
-        None => {
-            let http = tuned(HttpService::build(), gone).on_connect_ext(move |io, data| {
-                connected(&connections, io, data);
-                at(data);
-            });
-            attend(http.finish(app()).tcp(), tasks, end).await;
-        }
+    if let Some(acceptor) = acceptor {
+        let handshake = TlsAcceptorConfig::default().handshake_timeout(HANDSHAKE_TIME);
+        let http = tuned(HttpService::build().secure(), gone).on_connect_ext(move |io, data| {
+            connected(&connections, io, data);
+            at(data);
+        });
+        let service =
+            fn_service(async |stream| secured(stream).await.map_err(|e| TlsError::Service(DispatchError::Io(e))))
+                .and_then(http.finish(app()).openssl_with_config(acceptor, handshake));
+        attend(service, tasks, end).await;
+    } else {
+        let http = tuned(HttpService::build(), gone).on_connect_ext(move |io, data| {
+            connected(&connections, io, data);
+            at(data);
+        });
+        attend(http.finish(app()).tcp(), tasks, end).await;
     }
 }
 

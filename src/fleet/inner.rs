@@ -106,6 +106,8 @@ pub struct Inner {
     pub(super) runtime: tokio::runtime::Handle,
     pub(super) running: tokio_util::task::TaskTracker,
     pub(super) stopping: tokio_util::sync::CancellationToken,
+    /// The workers are gone: nothing is seen any more.
+    pub(super) closed: tokio_util::sync::CancellationToken,
     /// Operations of this life of the process are counted here.
     pub(super) operations: AtomicU64,
     /// When this life of the process began.

@@ -7,7 +7,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr},
 };
 
-use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
+use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags, sys::socket::SockaddrIn};
 
 use super::{
     super::{
@@ -64,7 +64,7 @@ pub fn all() -> BTreeMap<String, Interface> {
         if let Some(link) = address.as_link_addr() {
             interface.mac = link.addr().filter(|_| link.hatype() == ETHERNET);
         } else if let Some(v4) = address.as_sockaddr_in() {
-            let mask = part.netmask.as_ref().and_then(|mask| mask.as_sockaddr_in()).map(|mask| mask.ip());
+            let mask = part.netmask.as_ref().and_then(|mask| mask.as_sockaddr_in()).map(SockaddrIn::ip);
             interface.v4.push((v4.ip(), mask));
         } else if let Some(v6) = address.as_sockaddr_in6() {
             let mask = part.netmask.as_ref().and_then(|mask| mask.as_sockaddr_in6());
