@@ -1,7 +1,6 @@
 """A node's own door: sushy and Ironic's way of taking the only System, at an address where there is no other."""
 
 import socket
-from pathlib import Path
 
 import sushy
 from sushy import auth, exceptions
@@ -20,18 +19,6 @@ def _port() -> int:
         return probe.getsockname()[1]
 
 
-def _open(demo: Demo, doors: dict[str, str]) -> None:
-    """Writes the nodes' doors into the demo's configuration, which is read again."""
-    path = Path(demo.work) / "state" / "demo.toml"
-    lines = [line for line in path.read_text().splitlines() if not line.startswith("door = ")]
-    for node, door in doors.items():
-        lines.insert(lines.index(f"[nodes.{node}]") + 1, f'door = "{door}"')
-    new = path.with_suffix(".new")
-    new.touch(mode=0o600)
-    new.write_text("\n".join(lines) + "\n")
-    new.replace(path)
-
-
 def run(checks: Checks, demo: Demo) -> None:
     """All checks at doors; the nodes are the demo's last of each kind."""
     mixed, pdu = (demo.nodes(kind)[-1] for kind in ("mixed", "pdu"))
@@ -44,7 +31,7 @@ def run(checks: Checks, demo: Demo) -> None:
         except OSError:
             return False
 
-    _open(demo, at)
+    demo.doors(at)
     with checks.check("door.opens-with-a-reload"):
         for door in at.values():
             until(lambda: answers(door), True, 15, f"answer at {door}")
@@ -81,7 +68,7 @@ def run(checks: Checks, demo: Demo) -> None:
         elsewhere.token = token.token
         equal(elsewhere.get(f"{V1}/Systems").status, 401, "status at another door")
     with checks.check("door.closes-with-a-reload"):
-        _open(demo, {pdu.name: at[pdu.name]})
+        demo.doors({pdu.name: at[pdu.name]})
         until(lambda: answers(at[mixed.name]), False, 15, "answer of the closed door")
         expect(answers(at[pdu.name]), "the other door has closed too")
         equal(root_status(demo), 200, "status of the service's own port")

@@ -56,8 +56,6 @@ pub static ALL: &[&Resource] = &[
     &managers::MANAGER,
     &managers::RESET,
     &network_protocol::NETWORK_PROTOCOL,
-    &host_ethernet::COLLECTION,
-    &host_ethernet::INTERFACE,
     &manager_log::SERVICES,
     &manager_log::SERVICE,
     &manager_log::ENTRIES,

@@ -12,7 +12,7 @@ use super::{
         messages as m,
         reply::Reply,
     },
-    chassis, collection, host_ethernet, manager_log, network_protocol, root, systems,
+    chassis, collection, manager_log, network_protocol, root, systems,
 };
 use crate::{
     api::restart::Restart,
@@ -86,9 +86,6 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
     let mut doc = render(&manager, root::uuid(call), OffsetDateTime::now_utc());
     if manager.endpoint.is_none() && call.face.subscriptions.is_some() {
         doc.link("LogServices", &manager_log::services_uri());
-    }
-    if manager.endpoint.is_none() && !host_ethernet::all().is_empty() {
-        doc.link("EthernetInterfaces", &host_ethernet::collection_uri());
     }
     if restarter(call, &manager).is_some() {
         doc.obj("Actions", |o| {

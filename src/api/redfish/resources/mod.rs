@@ -10,7 +10,6 @@ pub mod chassis;
 pub mod environment_metrics;
 pub mod ethernet;
 pub mod event_service;
-pub mod host_ethernet;
 pub mod json_schemas;
 pub mod logs;
 pub mod manager_log;
