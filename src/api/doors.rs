@@ -222,7 +222,10 @@ async fn serve(
         map_config(app.into_factory(), |()| AppConfig::default())
     };
     let at = |data: &mut actix_web::dev::Extensions| {
-        HERE.try_with(|here| drop(data.insert(AtDoor(here.node.clone())))).ok();
+        let here = HERE.try_with(|here| AtDoor { node: here.node.clone(), gone: here.gone.clone() });
+        if let Ok(here) = here {
+            data.insert(here);
+        }
     };
     let gone = || {
         let gone = HERE.try_with(|here| here.gone.clone());

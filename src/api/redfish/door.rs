@@ -4,6 +4,8 @@
 //! which resources there are at a door at all. A door is a view, not a limit on what an account may do: accounts, roles
 //! and privileges are those of the service.
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{
     auth::{AuthError, Principal},
     fleet::view::ManagerRef,
@@ -22,15 +24,20 @@ use super::{
 
 /// The node whose door a connection came in at; kept with the connection.
 #[derive(Debug, Clone)]
-pub struct AtDoor(pub NodeId);
+pub struct AtDoor {
+    /// Which.
+    pub node: NodeId,
+    /// The door is closed, or shows another node: what goes on for longer than a request ends.
+    pub gone: CancellationToken,
+}
 
 /// The node that a request is held to: that of the door it came in at, or the one at whose door its session was made,
 /// wherever it is used. A session of one door is none at another.
 pub fn held_to(face: &Redfish, here: Option<&AtDoor>, session: Option<&str>) -> Result<Option<NodeId>, Error> {
     let made_at = session.and_then(|id| face.auth.door_of(id));
     match (here, made_at) {
-        (Some(AtDoor(here)), Some(made_at)) if *here != made_at => Err(Error::of_login(&AuthError::BadToken)),
-        (here, made_at) => Ok(made_at.or_else(|| here.map(|AtDoor(node)| node.clone()))),
+        (Some(here), Some(made_at)) if here.node != made_at => Err(Error::of_login(&AuthError::BadToken)),
+        (here, made_at) => Ok(made_at.or_else(|| here.map(|here| here.node.clone()))),
     }
 }
 

@@ -116,7 +116,7 @@ async fn handle(
         Some(principal) => door::held_to(face, here, principal.session.as_deref())?,
         // What is open is so for those too whose token is good elsewhere only.
         None => door::held_to(face, here, admit::session_of(face, headers).as_deref())
-            .unwrap_or_else(|_| here.map(|AtDoor(node)| node.clone())),
+            .unwrap_or_else(|_| here.map(|here| here.node.clone())),
     };
     let Some((entry, params)) = found else { return Err(Error::not_found(req.path())) };
     let resource = entry.resource;

@@ -219,6 +219,9 @@ async fn doors_come_and_go_and_leave_others_alone() {
     assert!(said.contains("door of pdu-1") && said.contains(&at.to_string()), "{said}");
     assert!(std::net::TcpStream::connect(new).is_err());
     assert_eq!(rig.see(pdu, SYSTEMS).await.status, 200);
+    let stream = rig.http.get(format!("http://{pdu}/redfish/v1/EventService/SSE")).basic_auth("admin", Some(PASSWORD));
+    let mut stream = stream.send().await.unwrap();
+    assert!(stream.chunk().await.unwrap().is_some());
     // `pdu-1` loses its door, `ipmi-1` gets one; `mixed-1` does not notice.
     let prepared = doors.prepare(wanted(&[(new, "ipmi-1"), (mixed, "mixed-1")]), &rig.server.addresses).unwrap();
     doors.apply(prepared).unwrap();
@@ -231,6 +234,8 @@ async fn doors_come_and_go_and_leave_others_alone() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(std::net::TcpStream::connect(pdu).is_err());
+    let rest = tokio::time::timeout(Duration::from_secs(20), async { while let Ok(Some(_)) = stream.chunk().await {} });
+    rest.await.expect("an event stream of a closed door has to end");
     // Another node at the same address: old connections end, new ones see it.
     let prepared = doors.prepare(wanted(&[(mixed, "pdu-1")]), &rig.server.addresses).unwrap();
     doors.apply(prepared).unwrap();

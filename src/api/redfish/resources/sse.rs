@@ -15,6 +15,7 @@ use super::{
         admit::{AUTH_TOKEN, bearer_of},
         call::Call,
         descriptor::{LOGIN, Queries, Resource, Verb},
+        door::AtDoor,
         error::Error,
         messages as m,
         query::decode,
@@ -55,6 +56,7 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
         let header = |name: &str| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
         let peer = request.peer_addr().map_or_else(|| "unknown".to_owned(), |at| at.to_string());
         let connection = request.conn_data::<std::sync::Arc<Connection>>().cloned();
+        let closed = request.conn_data::<AtDoor>().map(|here| here.gone.clone());
         let (link, rights) =
             (connection.clone(), rights(auth, &principal, header(AUTH_TOKEN.as_str()), header("authorization")));
         let new = NewStream {
@@ -63,7 +65,11 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
             door,
             filter,
             last: header("last-event-id"),
-            rights: Box::new(move || !link.as_ref().is_some_and(|link| link.hung_up()) && rights()),
+            rights: Box::new(move || {
+                let over = link.as_ref().is_some_and(|link| link.hung_up())
+                    || closed.as_ref().is_some_and(|closed| closed.is_cancelled());
+                !over && rights()
+            }),
         };
         let stream = delivery.stream(new).map_err(|error| match error {
             StreamError::Full => Error::new(503, m::TOO_MANY_SUBSCRIPTIONS.with([])).retry(PATIENCE),
