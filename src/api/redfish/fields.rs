@@ -2,15 +2,16 @@
 //!
 //! All or nothing: a request with one wrong member changes nothing and names all of them.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::{
     error::Error,
     messages::{self as m, Message},
 };
+use crate::model::StrictJson;
+
+/// Levels of objects and lists in a body: no resource has a tenth.
+const DEPTH: usize = 64;
 
 /// Longest piece of a client's value that is repeated to it.
 const SHOWN: usize = 80;
@@ -246,10 +247,10 @@ fn shorten(text: &str) -> String {
     }
 }
 
-/// An object without duplicate keys, nested at most as deep as `serde_json` allows (128).
+/// An object without duplicate keys.
 fn parse(body: &[u8]) -> Result<Map<String, Value>, Error> {
-    match serde_json::from_slice::<Strict>(body) {
-        Ok(Strict(Value::Object(map))) => Ok(map),
+    match (StrictJson { depth: DEPTH, names: true }).read(body) {
+        Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err(Error::new(400, m::UNRECOGNIZED_BODY.with([]).detail("It has to be a JSON object."))),
         Err(cause) => {
             Err(Error::new(400, m::MALFORMED_JSON.with([]).detail(format!("{}.", capital(&cause.to_string())))))
@@ -260,61 +261,6 @@ fn parse(body: &[u8]) -> Result<Map<String, Value>, Error> {
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|c| c.to_uppercase().collect::<String>() + chars.as_str()).unwrap_or_default()
-}
-
-/// A JSON value in which no object has a key twice.
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Strict)
-    }
-}
-
-struct StrictVisitor;
-
-impl<'de> Visitor<'de> for StrictVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-    fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
-        Ok(Value::Bool(v))
-    }
-    fn visit_i64<E>(self, v: i64) -> Result<Value, E> {
-        Ok(v.into())
-    }
-    fn visit_u64<E>(self, v: u64) -> Result<Value, E> {
-        Ok(v.into())
-    }
-    fn visit_f64<E>(self, v: f64) -> Result<Value, E> {
-        Ok(v.into())
-    }
-    fn visit_str<E>(self, v: &str) -> Result<Value, E> {
-        Ok(Value::String(v.to_owned()))
-    }
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(Strict(item)) = seq.next_element()? {
-            items.push(item);
-        }
-        Ok(Value::Array(items))
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while let Some(key) = members.next_key::<String>()? {
-            let Strict(value) = members.next_value()?;
-            if map.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("the member {key:?} occurs twice")));
-            }
-            map.insert(key, value);
-        }
-        Ok(Value::Object(map))
-    }
 }
 
 #[cfg(test)]
