@@ -9,6 +9,7 @@ use actix_web::{
     web::Bytes,
 };
 use futures_util::StreamExt as _;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
@@ -67,7 +68,7 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
             last: header("last-event-id"),
             rights: Box::new(move || {
                 let over = link.as_ref().is_some_and(|link| link.hung_up())
-                    || closed.as_ref().is_some_and(|closed| closed.is_cancelled());
+                    || closed.as_ref().is_some_and(CancellationToken::is_cancelled);
                 !over && rights()
             }),
         };
