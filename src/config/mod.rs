@@ -49,5 +49,5 @@ pub use oauth::{OAuthIssuer, OAuthKeys, OAuthRole};
 pub use problem::{Problem, nearest};
 pub use types::{
     AuthConfig, BootPolicy, Chassis, Config, Endpoint, EndpointPolicy, Facts, Feed, Hook, HookAction, Inrush,
-    LogFormat, Node, Order, Patience, Restore, Server, Tls,
+    LogFormat, MAX_NAMED_DOORS, Node, Order, Patience, Restore, Server, Tls,
 };

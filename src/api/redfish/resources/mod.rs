@@ -3,6 +3,8 @@
 pub mod accounts;
 pub mod aggregates;
 pub mod aggregation;
+pub mod assembly;
+pub mod audit_log;
 pub mod certificates;
 pub mod chassis;
 pub mod environment_metrics;
