@@ -14,6 +14,8 @@ from lib.checks import Checks, equal, expect, until
 from lib.demo import KINDS, Demo, Node
 from lib.redfish import Client
 
+from login import Login
+
 V1 = "/redfish/v1"
 
 
@@ -236,6 +238,7 @@ def main() -> int:
     with Demo("demo", int(os.environ["CONF_PORT_BASE"]), nodes=3) as demo:
         for auth in ("Basic", "Session"):
             Walk(checks, demo, auth).run()
+        Login(checks, demo, Tool(demo, "Basic")).run()
     return checks.status()
 
 

@@ -14,13 +14,15 @@ use std::{
 use super::{
     AuthError, Inner, Principal,
     accounts::{MAX_PASSWORD, acceptable_name},
-    ldap::{Directory, Person},
+    ldap::{self, Directory, Person},
     outside::{Identity, Source},
 };
 
 /// What belongs to the bearer of a token (subscriptions) goes on for that long after the last good one: nobody can be
 /// asked whether they still have a role there.
 const BEARER_FOR: Duration = Duration::from_hours(24 * 7);
+/// Why somebody without a role is refused.
+pub(super) const NO_ROLE: &str = "none of the user's groups is in auth.ldap.roles with a role that there is";
 /// How often it is looked whom to confirm again.
 const ROUND: Duration = Duration::from_secs(5);
 /// People confirmed again in one round, at most.
@@ -109,8 +111,17 @@ impl Inner {
         if self.is_local(&person.name) {
             return Err("a local account has that name");
         }
-        let (role, scope) = person.rights.clone().ok_or("none of the user's groups is in auth.ldap.roles")?;
-        Ok(Principal { name: Arc::from(person.name.as_str()), role, scope, must_change_password: false, session: None })
+        let config = self.config.load();
+        let rules = config.ldap.as_ref().map_or(&[][..], |ldap| &ldap.roles);
+        let (role, scope) = ldap::rights(&person.groups, rules, &|role| self.roles.find(role)).ok_or(NO_ROLE)?;
+        Ok(Principal {
+            name: Arc::from(person.name.as_str()),
+            privileges: self.roles.privileges(&role),
+            role,
+            scope: Arc::new(scope),
+            must_change_password: false,
+            session: None,
+        })
     }
 
     /// Whether a local account has that name, in whatever case: directories know none.

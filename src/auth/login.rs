@@ -12,16 +12,19 @@ use futures_util::future::join_all;
 use super::{
     AuthError, NewSession, Principal,
     accounts::{Account, Accounts, MAX_PASSWORD},
-    cache::Cache,
+    cache::{Cache, Key},
     ldap::Directory,
+    lockout::Lockouts,
     oauth::{OAuth, refusal::Refusal},
     outside::{Identity, Outside, Proven as Passed, Source},
     password::Hasher,
+    policy::Stored,
+    roles::Roles,
     session::{Session, SessionDoc, Sessions},
     throttle::Throttle,
 };
 use crate::{
-    config::AuthConfig,
+    config::{AuthConfig, Lockout},
     model::NodeId,
     store::{self, Expect, Kind, Safety, Store, StoreError},
 };
@@ -38,6 +41,9 @@ pub(super) struct Inner {
     pub store: Arc<dyn Store>,
     pub config: ArcSwap<AuthConfig>,
     pub accounts: Accounts,
+    pub roles: Arc<Roles>,
+    pub stored: ArcSwap<Stored>,
+    pub lockouts: Lockouts,
     pub sessions: Sessions,
     pub hasher: Hasher,
     pub verified: Cache,
@@ -52,14 +58,19 @@ pub(super) struct Inner {
 
 impl Inner {
     pub async fn open(store: Arc<dyn Store>, config: AuthConfig, hasher: Hasher) -> Result<Self, StoreError> {
-        let (accounts, sessions, outside) = read(&*store).await?;
+        let (accounts, roles, stored, sessions, outside) = read(&*store).await?;
         hasher.decoy().await?;
-        let oauth = OAuth::new(&config.oauth);
+        let roles = Arc::new(roles);
+        let known = Arc::clone(&roles);
+        let oauth = OAuth::new(&config.oauth, Box::new(move |role| known.find(role)));
         let directory = ArcSwapOption::new(directory(&config));
         Ok(Self {
             store,
             config: ArcSwap::from_pointee(config),
             accounts,
+            roles,
+            stored: ArcSwap::from_pointee(stored),
+            lockouts: Lockouts::default(),
             sessions,
             hasher,
             verified: Cache::new(),
@@ -98,11 +109,16 @@ impl Inner {
         }
         if password.len() <= MAX_PASSWORD {
             let key = self.verified.key(user, password);
+            let rules = self.policy().lockout;
             for _ in 0..ATTEMPTS {
                 let account = self.accounts.get(user);
                 let revision = account.as_ref().map_or(0, |account| account.revision);
                 let right = if let Some(right) = self.verified.look(&key, revision) {
                     right
+                } else if account.as_ref().is_some_and(|account| self.is_shut(account, peer, &key, &rules)) {
+                    // It takes as long as a look would: nobody is told that there is such an account.
+                    self.hasher.verify(None, password, true).await;
+                    break;
                 } else {
                     let guesser = self.throttle.is_throttled(peer, self.config.load().failures_per_minute);
                     let hash = account.as_ref().map(|account| Arc::clone(&account.hash));
@@ -111,15 +127,29 @@ impl Inner {
                         continue;
                     }
                     self.verified.keep(key, revision, right);
+                    if let Some(account) = account.as_ref().filter(|_| right) {
+                        self.lockouts.remember(&account.name, &account.hash, key);
+                    }
                     right
                 };
                 match account {
-                    Some(account) if right && account.enabled => return Ok(Proven::Account(account)),
-                    _ => break,
+                    Some(account) if right && account.enabled => {
+                        self.lockouts.succeeded(&account.name, peer, &rules);
+                        return Ok(Proven::Account(account));
+                    }
+                    Some(_) if right => {}
+                    Some(account) => self.lockouts.failed(&account.name, peer, &key, &rules),
+                    None => {}
                 }
+                break;
             }
         }
         Err(self.refuse(user, peer).await)
+    }
+
+    /// Whether that password is not looked at: too many wrong ones came from there, and it is not the one that is known.
+    fn is_shut(&self, account: &Account, peer: Option<IpAddr>, key: &Key, rules: &Lockout) -> bool {
+        self.lockouts.is_locked(&account.name, peer, rules) && !self.lockouts.knows(&account.name, &account.hash, key)
     }
 
     pub async fn refuse(&self, user: &str, peer: Option<IpAddr>) -> AuthError {
@@ -164,7 +194,7 @@ impl Inner {
             self.logout(&id).await?;
             return Err(AuthError::BadCredentials);
         }
-        Ok(NewSession { principal: proven.principal(Some(Arc::clone(&id))), id, token })
+        Ok(NewSession { principal: proven.principal(&self.roles, Some(Arc::clone(&id))), id, token })
     }
 
     /// Whether it is what it was when the password was checked.
@@ -181,13 +211,13 @@ impl Inner {
         let session = self.sessions.touch(token, self.session_timeout()).ok_or(AuthError::BadToken)?;
         let id = Some(Arc::clone(&session.id));
         match (session.source, self.accounts.get(&session.user)) {
-            (None, Some(account)) if account.enabled => Ok((account.principal(id), None)),
+            (None, Some(account)) if account.enabled => Ok((account.principal(&self.roles, id), None)),
             // A local account that has the name now is somebody else's.
             (Some(source), None) => {
                 let identity = self.outside.get(&session.user, source).filter(|i| self.believed(i));
                 let identity = identity.ok_or(AuthError::BadToken)?;
                 identity.touch();
-                Ok((identity.principal(id), Some(identity)))
+                Ok((identity.principal(&self.roles, id), Some(identity)))
             }
             _ => Err(AuthError::BadToken),
         }
@@ -281,10 +311,10 @@ impl Proven {
         }
     }
 
-    pub fn principal(&self, session: Option<Arc<str>>) -> Principal {
+    pub fn principal(&self, roles: &Roles, session: Option<Arc<str>>) -> Principal {
         match self {
-            Self::Account(account) => account.principal(session),
-            Self::Outside(identity) => identity.principal(session),
+            Self::Account(account) => account.principal(roles, session),
+            Self::Outside(identity) => identity.principal(roles, session),
         }
     }
 }
@@ -301,8 +331,10 @@ fn directory(config: &AuthConfig) -> Option<Arc<Directory>> {
 }
 
 /// Accounts and sessions as the store has them.
-pub(super) async fn read(store: &dyn Store) -> Result<(Accounts, Sessions, Outside), StoreError> {
+pub(super) async fn read(store: &dyn Store) -> Result<(Accounts, Roles, Stored, Sessions, Outside), StoreError> {
     let accounts = Accounts::open(store).await?;
+    let roles = Roles::open(store).await?;
+    let stored = Stored::open(store).await?;
     let outside = Outside::open(store).await?;
     let sessions = Sessions::new();
     for (id, doc) in store.list(Kind::Session).await? {
@@ -320,7 +352,7 @@ pub(super) async fn read(store: &dyn Store) -> Result<(Accounts, Sessions, Outsi
             None => store.delete(Kind::Session, &id, Expect::Any, Safety::Behind).await?,
         }
     }
-    Ok((accounts, sessions, outside))
+    Ok((accounts, roles, stored, sessions, outside))
 }
 
 /// Ends idle sessions and writes last uses, as long as somebody holds [`super::Auth`].

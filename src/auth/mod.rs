@@ -1,12 +1,14 @@
 //! Accounts, sessions and roles for all faces.
 //!
 //! The public face of this room; the bodies live below: `accounts` (what there is, and changes with compare-and-set),
-//! `login` (is this password right?), `password` (argon2id off the async threads), `cache` (passwords that were checked
-//! a moment ago), `throttle` (guessers are slowed down, never those who know), `session` (tokens), `first` (the first
-//! account), `outside` (what is known of people whose account lies elsewhere), `elsewhere` (their logins and sessions),
+//! `policy` (rules that may change while it runs), `weak` (passwords that everybody tries first), `login` (is this
+//! password right?), `password` (argon2id off the async threads), `cache` (passwords that were checked
+//! a moment ago), `throttle` (guessers are slowed down, never those who know), `lockout` (guessers are
+//! shut out, if that is wanted), `session` (tokens), `first` (the first
+//! account), `roles` (which privileges a role assigns), `outside` (what is known of people whose account lies elsewhere), `elsewhere` (their logins and sessions),
 //! `ldap` (the directory), [`oauth`] (tokens that others have signed).
 //!
-//! An account may log in any number of times and is never locked: a client that polls with a session cache of its own
+//! An account may log in any number of times and is never locked as a whole: a client that polls with a session cache of its own
 //! must not be shut out by others, nor by its own forgotten sessions.
 
 mod accounts;
@@ -14,14 +16,18 @@ mod cache;
 mod elsewhere;
 mod first;
 mod ldap;
+mod lockout;
 mod login;
 pub mod oauth;
 mod outside;
 mod password;
+mod policy;
+mod roles;
 mod session;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod weak;
 
 use std::{net::IpAddr, path::Path, path::PathBuf, sync::Arc, time::Duration};
 
@@ -29,11 +35,12 @@ use time::OffsetDateTime;
 
 use crate::{
     config::AuthConfig,
-    model::{NodeId, Role, Scope, Secret},
+    model::{NodeId, Privileges, Role, Scope, Secret},
     store::Store,
 };
 use login::Inner;
 pub use outside::Source;
+pub use policy::{Policy, PolicyError, PolicyPatch};
 
 /// Somebody who has proven who they are.
 #[derive(Debug, Clone)]
@@ -42,6 +49,8 @@ pub struct Principal {
     pub name: Arc<str>,
     /// Its role.
     pub role: Role,
+    /// What the role is good for at this moment.
+    pub privileges: Privileges,
     /// The nodes it may see and touch.
     pub scope: Arc<Scope>,
     /// The account has to change its password before it may do anything else.
@@ -106,12 +115,18 @@ pub struct AccountInfo {
     pub name: Arc<str>,
     /// Its role.
     pub role: Role,
+    /// What the role is good for at this moment.
+    pub privileges: Privileges,
     /// Its nodes.
     pub scope: Arc<Scope>,
     /// Whether it may log in.
     pub enabled: bool,
     /// Whether it has to change its password first.
     pub must_change_password: bool,
+    /// When its password has to be changed.
+    pub password_expires: Option<OffsetDateTime>,
+    /// Passwords for it are not looked at from some address: too many wrong ones came from there.
+    pub locked: bool,
     /// Revision of the document: for ETags and compare-and-set.
     pub revision: u64,
 }
@@ -129,6 +144,10 @@ pub struct AccountPatch {
     pub enabled: Option<bool>,
     /// Demand a new password.
     pub must_change_password: Option<bool>,
+    /// When its password ends; the inner `None`: never. Absent: by the policy with a new password, else as it is.
+    pub password_expires: Option<Option<OffsetDateTime>>,
+    /// Let passwords in again from everywhere.
+    pub unlock: bool,
     /// A new password ends the account's sessions, but not this one (the session that asked for it).
     pub keep_session: Option<Arc<str>>,
 }
@@ -153,11 +172,67 @@ pub enum AccountError {
     /// Somebody else changed it in between (`If-Match`).
     #[error("the account has changed since it was read")]
     Changed,
-    /// The last enabled administrator without limits can't be removed, disabled, limited or demoted.
+    /// The last enabled account without limits that may make accounts can't be removed, disabled, limited or demoted.
     #[error("{0} is the last administrator")]
     LastAdministrator(String),
+    /// There is no role of that name.
+    #[error("there is no role {0}")]
+    NoSuchRole(String),
     /// The store failed.
     #[error("accounts can't be written")]
+    Store(#[from] crate::store::StoreError),
+}
+
+/// A role as listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleInfo {
+    /// Its name.
+    pub role: Role,
+    /// What it is good for.
+    pub privileges: Privileges,
+    /// Revision of its document, for ETags and compare-and-set; 0: it is predefined.
+    pub revision: u64,
+}
+
+/// Why a role could not be made, changed or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum RoleError {
+    /// The name is taken, perhaps in another case.
+    #[error("there is already a role {0}")]
+    Exists(String),
+    /// No such role.
+    #[error("there is no role {0}")]
+    NotFound(String),
+    /// It is one that everybody has.
+    #[error("the role {0} is predefined: it stays as it is")]
+    Predefined(String),
+    /// A name or a set of privileges that won't do, with the reason.
+    #[error("{property}: {reason}")]
+    Unacceptable {
+        /// `RoleId` or `AssignedPrivileges`.
+        property: &'static str,
+        /// What would do.
+        reason: String,
+    },
+    /// As many as are kept.
+    #[error("there are {0} roles already, and no more are kept")]
+    TooMany(usize),
+    /// Accounts have it.
+    #[error("accounts have the role {role}: {}", .accounts.join(", "))]
+    InUse {
+        /// The role.
+        role: String,
+        /// Who has it.
+        accounts: Vec<String>,
+    },
+    /// Somebody else changed it in between (`If-Match`).
+    #[error("the role has changed since it was read")]
+    Changed,
+    /// That account could not make accounts any more, and nobody else can.
+    #[error("{0} is the last administrator, by this role")]
+    LastAdministrator(String),
+    /// The store failed.
+    #[error("roles can't be written")]
     Store(#[from] crate::store::StoreError),
 }
 
@@ -197,13 +272,13 @@ pub async fn try_directory(
     };
     let found = answer.map_err(|down| down.why)?.map_err(|refusal| refusal.to_string());
     let found = found.map(|person| Found {
-        rights: match (person.disabled, person.rights) {
+        rights: match (person.disabled, ldap::rights(&person.groups, &config.roles, &roles::believing)) {
             (Some(reason), _) => Err(reason.to_owned()),
             (None, Some(_)) if accounts::acceptable_name(&person.name).is_err() => {
                 Err("the name can't be an account's".to_owned())
             }
-            (None, Some((role, scope))) => Ok((role, Scope::clone(&scope))),
-            (None, None) => Err("none of the user's groups is in auth.ldap.roles".to_owned()),
+            (None, Some(rights)) => Ok(rights),
+            (None, None) => Err(elsewhere::NO_ROLE.to_owned()),
         },
         groups: person.groups.iter().map(ToString::to_string).collect(),
         dn: person.dn,
@@ -245,7 +320,7 @@ impl Auth {
 
     /// HTTP Basic: verified against the cache of verified credentials first, argon2 off the async threads second.
     pub async fn basic(&self, user: &str, password: &str, peer: Option<IpAddr>) -> Result<Principal, AuthError> {
-        self.inner.check(user, password, peer).await.map(|proven| proven.principal(None))
+        self.inner.check(user, password, peer).await.map(|proven| proven.principal(&self.inner.roles, None))
     }
 
     /// Makes a session.
@@ -309,7 +384,7 @@ impl Auth {
     /// The account of a verified client certificate's common name.
     pub fn certificate(&self, common_name: &str) -> Result<Principal, AuthError> {
         match self.inner.accounts.get(common_name) {
-            Some(account) if account.enabled => Ok(account.principal(None)),
+            Some(account) if account.enabled => Ok(account.principal(&self.inner.roles, None)),
             _ => Err(AuthError::BadCredentials),
         }
     }
@@ -331,18 +406,19 @@ impl Auth {
 
     /// All accounts by name.
     pub fn accounts(&self) -> Vec<AccountInfo> {
-        self.inner.accounts.list()
+        self.inner.describe_all()
     }
 
     /// One account.
     pub fn account(&self, name: &str) -> Option<AccountInfo> {
-        self.inner.accounts.get(name).map(|account| account.info())
+        self.inner.accounts.get(name).map(|account| self.inner.describe(&account))
     }
 
     /// What is known of that name: its account, or what was last confirmed of somebody from outside, whose rights may
     /// be void by now (`enabled`). For who acts while its owner is not there to prove anything: subscriptions, streams.
     pub fn known(&self, name: &str) -> Option<AccountInfo> {
-        self.account(name).or_else(|| self.inner.outside.known(name, |identity| self.inner.believed(identity)))
+        let believed = |identity: &_| self.inner.believed(identity);
+        self.account(name).or_else(|| self.inner.outside.known(name, &self.inner.roles, believed))
     }
 
     /// Somebody from outside has just proven who they are: [`Self::known`] knows them from now on. Costs a look into a
@@ -379,6 +455,52 @@ impl Auth {
     /// Removes an account and ends its sessions.
     pub async fn remove(&self, name: &str, expect: Option<u64>) -> Result<(), AccountError> {
         self.inner.remove(name, expect).await
+    }
+
+    /// The rules of the AccountService that are in force.
+    pub fn policy(&self) -> Policy {
+        self.inner.policy()
+    }
+
+    /// Other rules, as far as the configuration does not say them. `expect`: the revision that `If-Match` named.
+    pub async fn change_policy(&self, patch: PolicyPatch, expect: Option<u64>) -> Result<Policy, PolicyError> {
+        self.inner.change_policy(patch, expect).await
+    }
+
+    /// Has `told` called with account and address when somebody is locked out.
+    pub fn on_lockout(&self, told: impl Fn(&str, IpAddr) + Send + Sync + 'static) {
+        self.inner.lockouts.tell(Box::new(told));
+    }
+
+    /// All roles, the predefined ones first.
+    pub fn roles(&self) -> Vec<RoleInfo> {
+        self.inner.roles.list()
+    }
+
+    /// One role.
+    pub fn role(&self, name: &str) -> Option<RoleInfo> {
+        self.roles().into_iter().find(|info| info.role.as_str() == name)
+    }
+
+    /// Makes a role.
+    pub async fn create_role(&self, name: &str, privileges: Privileges) -> Result<RoleInfo, RoleError> {
+        self.inner.create_role(name, privileges).await
+    }
+
+    /// Gives a role other privileges; they hold at once for everybody who has it. `expect`: the revision that `If-Match`
+    /// named.
+    pub async fn change_role(
+        &self,
+        name: &str,
+        privileges: Privileges,
+        expect: Option<u64>,
+    ) -> Result<RoleInfo, RoleError> {
+        self.inner.change_role(name, privileges, expect).await
+    }
+
+    /// Removes a role that no account has.
+    pub async fn remove_role(&self, name: &str, expect: Option<u64>) -> Result<(), RoleError> {
+        self.inner.remove_role(name, expect).await
     }
 
     /// Whether nobody could log in: there is no account at all.

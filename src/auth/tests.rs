@@ -5,11 +5,12 @@ use std::{net::IpAddr, os::unix::fs::PermissionsExt as _, sync::Arc, time::Durat
 
 use argon2::Params;
 use tempfile::TempDir;
+use time::OffsetDateTime;
 
-use super::{AccountError, AccountPatch, Auth, AuthError, password::Hasher};
+use super::{AccountError, AccountPatch, Auth, AuthError, PolicyError, PolicyPatch, RoleError, password::Hasher};
 use crate::{
-    config::AuthConfig,
-    model::{NodeId, Role, Scope, Secret},
+    config::{AuthConfig, Lockout},
+    model::{NodeId, Privileges, Role, Scope, Secret},
     store::{Kind, MemoryStore, SqliteStore, Store},
 };
 
@@ -348,6 +349,159 @@ async fn what_a_check_costs() {
         auth.token(made.token.expose()).unwrap();
     }
     assert_eq!(auth.inner.hasher.runs() - before, 1);
+}
+
+#[tokio::test]
+async fn a_role_is_worth_what_it_is_worth_now() {
+    let (auth, store) = with(AuthConfig::default()).await;
+    let set = |names: &[&str]| Privileges::of(names).unwrap();
+    let night = Role::new("night-shift").unwrap();
+    auth.create("ann", &Secret::new(PASSWORD), night.clone(), Scope::All, false).await.unwrap_err();
+    for (name, privileges) in [("Operator", set(&["Login"])), ("operator", set(&["Login"])), ("a b", set(&["Login"]))] {
+        assert!(auth.create_role(name, privileges).await.is_err(), "{name}");
+    }
+    assert!(auth.create_role("blind", set(&["ConfigureComponents"])).await.is_err());
+    let made = auth.create_role("night-shift", set(&["Login"])).await.unwrap();
+    assert!(matches!(auth.create_role("Night-Shift", set(&["Login"])).await, Err(RoleError::Exists(_))));
+    auth.create("ann", &Secret::new(PASSWORD), night.clone(), Scope::All, false).await.unwrap();
+    let session = auth.login("ann", PASSWORD, None).await.unwrap();
+    let may_switch = |auth: &Auth| auth.token(session.token.expose()).unwrap().privileges.may_switch();
+    assert!(!may_switch(&auth));
+    let changed = auth.change_role("night-shift", Privileges::OPERATOR, Some(made.revision)).await.unwrap();
+    assert!(may_switch(&auth), "a session that is under way has it at once");
+    assert_eq!(auth.known("ann").unwrap().privileges, Privileges::OPERATOR);
+    let late = auth.change_role("night-shift", Privileges::ALL, Some(made.revision)).await;
+    assert!(matches!(late, Err(RoleError::Changed)));
+    assert!(matches!(auth.remove_role("Operator", None).await, Err(RoleError::Predefined(_))));
+    assert!(matches!(auth.change_role("Operator", Privileges::ALL, None).await, Err(RoleError::Predefined(_))));
+    let held = auth.remove_role("night-shift", None).await;
+    assert!(matches!(held, Err(RoleError::InUse { accounts, .. }) if accounts == ["ann"]));
+    // All of it survives a restart.
+    drop(auth);
+    let auth = open(&store, AuthConfig::default()).await;
+    assert!(may_switch(&auth));
+    assert_eq!(auth.role("night-shift").unwrap(), changed);
+    auth.remove("ann", None).await.unwrap();
+    auth.remove_role("night-shift", Some(changed.revision)).await.unwrap();
+    assert!(auth.role("night-shift").is_none() && auth.roles().len() == 3);
+    assert!(matches!(auth.remove_role("night-shift", None).await, Err(RoleError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn the_last_way_in_can_not_be_lost_by_a_role() {
+    let (auth, _) = with(AuthConfig::default()).await;
+    let users = Privileges::of(["Login", "ConfigureUsers"]).unwrap();
+    auth.create_role("keeper", users).await.unwrap();
+    let role = |name: &str| AccountPatch { role: Some(Role::new(name).unwrap()), ..AccountPatch::default() };
+    // A role of one's own is as good a way in as Administrator.
+    auth.change("root", role("keeper"), None, false).await.unwrap();
+    let lost = auth.change_role("keeper", Privileges::OPERATOR, None).await;
+    assert!(matches!(lost, Err(RoleError::LastAdministrator(name)) if name == "root"));
+    assert!(matches!(
+        auth.change("root", role("ReadOnly"), None, false).await,
+        Err(AccountError::LastAdministrator(_))
+    ));
+    assert!(matches!(auth.remove("root", None).await, Err(AccountError::LastAdministrator(_))));
+    assert!(auth.change("root", role("no-such"), None, false).await.is_err());
+    auth.create("second", &Secret::new(PASSWORD), Role::Administrator, Scope::All, false).await.unwrap();
+    auth.change_role("keeper", Privileges::OPERATOR, None).await.unwrap();
+    assert!(matches!(auth.remove("second", None).await, Err(AccountError::LastAdministrator(_))));
+}
+
+/// The point of the matter: whoever guesses Ironic's password shuts out themselves, wherever they are.
+#[tokio::test]
+async fn a_lockout_shuts_out_who_guesses_and_nobody_else() {
+    let rules =
+        Lockout { threshold: 3, duration: Duration::from_mins(5), reset_after: Duration::from_mins(5), resets: true };
+    let config = AuthConfig { lockout: Some(rules), failures_per_minute: 0, ..AuthConfig::default() };
+    let (auth, store) = with(config.clone()).await;
+    let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    auth.on_lockout(move |name, address| heard.lock().unwrap().push((name.to_owned(), address)));
+    let (here, there): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+    let ok = async |auth: &Auth, password: &str, peer| auth.basic("ironic", password, Some(peer)).await.is_ok();
+    let session = auth.login("ironic", PASSWORD, Some(here)).await.unwrap();
+    for n in 0..20 {
+        assert!(!ok(&auth, &format!("guess {n}"), here).await);
+    }
+    assert_eq!(*told.lock().unwrap(), [("ironic".to_owned(), here)]);
+    assert!(auth.account("ironic").unwrap().locked && !auth.account("root").unwrap().locked);
+    // Behind one address with the guesser, with a session, and elsewhere: all go on.
+    auth.inner.verified.forget(auth.account("ironic").unwrap().revision);
+    assert!(ok(&auth, PASSWORD, here).await && ok(&auth, PASSWORD, there).await);
+    assert!(auth.token(session.token.expose()).is_ok());
+    assert!(auth.account("ironic").unwrap().locked, "a right password from there does not let the guesser go on");
+    assert!(auth.basic("root", PASSWORD, Some(here)).await.is_ok());
+    // A password that is set is known from then on, and the one before is not.
+    auth.change("ironic", password("another one"), None, false).await.unwrap();
+    assert!(ok(&auth, "another one", here).await && !ok(&auth, PASSWORD, here).await);
+    let unlock = AccountPatch { unlock: true, ..AccountPatch::default() };
+    assert!(!auth.change("ironic", unlock, None, false).await.unwrap().locked);
+    // Who has not logged in since the start is not known: shut out from there, as a guesser is, and let in elsewhere.
+    drop(auth);
+    let auth = open(&store, config).await;
+    for n in 0..3 {
+        assert!(!ok(&auth, &format!("guess {n}"), here).await);
+    }
+    let runs = auth.inner.hasher.runs();
+    assert!(!ok(&auth, "another one", here).await);
+    assert_eq!(auth.inner.hasher.runs() - runs, 1, "a name that is locked takes as long as one that is not");
+    assert!(ok(&auth, "another one", there).await && ok(&auth, "another one", here).await, "now it is known");
+}
+
+#[tokio::test]
+async fn rules_are_kept_and_those_of_the_configuration_hold() {
+    let (auth, store) = with(AuthConfig::default()).await;
+    let off = auth.policy();
+    assert!(!off.lockout.is_on() && off.password_history == 0 && off.password_days.is_none());
+    let patch = |threshold, seconds: Option<u64>| PolicyPatch {
+        threshold,
+        duration: seconds.map(Duration::from_secs),
+        ..PolicyPatch::default()
+    };
+    let set = auth.change_policy(patch(Some(5), Some(60)), Some(0)).await.unwrap();
+    assert_eq!((set.lockout.threshold, set.lockout.reset_after), (5, Duration::from_mins(1)), "as short as the lock");
+    assert!(matches!(auth.change_policy(patch(Some(6), None), Some(0)).await, Err(PolicyError::Changed)));
+    let longer = PolicyPatch { reset_after: Some(Duration::from_mins(2)), ..PolicyPatch::default() };
+    assert!(matches!(auth.change_policy(longer, None).await, Err(PolicyError::Unacceptable { .. })));
+    drop(auth);
+    let auth = open(&store, AuthConfig::default()).await;
+    assert_eq!(auth.policy(), set);
+    let rules = Lockout { threshold: 9, ..Lockout::default() };
+    auth.reconfigure(AuthConfig { lockout: Some(rules), password_days: Some(0), ..AuthConfig::default() });
+    assert_eq!(auth.policy().lockout, rules);
+    let days = PolicyPatch { password_days: Some(Some(30)), ..PolicyPatch::default() };
+    for refused in [patch(Some(6), None), days] {
+        assert!(matches!(auth.change_policy(refused, None).await, Err(PolicyError::Configured { .. })));
+    }
+}
+
+#[tokio::test]
+async fn old_passwords_do_not_come_back_and_passwords_end_if_that_is_wanted() {
+    let (auth, store) = with(AuthConfig::default()).await;
+    assert_eq!(auth.account("ironic").unwrap().password_expires, None, "nothing ends unless somebody says so");
+    let policy = PolicyPatch { password_history: Some(3), password_days: Some(Some(30)), ..PolicyPatch::default() };
+    auth.change_policy(policy, None).await.unwrap();
+    assert_eq!(auth.account("ironic").unwrap().password_expires, None, "passwords that are set count");
+    let set = async |auth: &Auth, text: &str| auth.change("ironic", password(text), None, false).await;
+    set(&auth, PASSWORD).await.unwrap_err();
+    for new in ["the second one", "the third one"] {
+        set(&auth, new).await.unwrap();
+        set(&auth, PASSWORD).await.unwrap_err();
+    }
+    drop(auth);
+    let auth = open(&store, AuthConfig::default()).await;
+    set(&auth, "the second one").await.unwrap_err();
+    set(&auth, "the fourth one").await.unwrap();
+    let info = set(&auth, PASSWORD).await.unwrap();
+    let left = info.password_expires.unwrap() - OffsetDateTime::now_utc();
+    assert!((29..=30).contains(&left.whole_days()) && !info.must_change_password);
+    let until = |at| AccountPatch { password_expires: Some(at), ..AccountPatch::default() };
+    let past = OffsetDateTime::now_utc() - Duration::from_secs(1);
+    auth.change("ironic", until(Some(past)), None, false).await.unwrap();
+    assert!(auth.basic("ironic", PASSWORD, None).await.unwrap().must_change_password, "as if an administrator said so");
+    auth.change("ironic", until(None), None, false).await.unwrap();
+    assert!(!auth.basic("ironic", PASSWORD, None).await.unwrap().must_change_password);
 }
 
 /// With the real parameters: what is kept is argon2id as RFC 9106 writes it.

@@ -86,7 +86,7 @@ impl Throttle {
 }
 
 /// Who is counted as one: an IPv4 address, or the /64 that one IPv6 site has at its disposal.
-fn source(peer: IpAddr) -> IpAddr {
+pub(super) fn source(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();

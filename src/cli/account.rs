@@ -2,7 +2,7 @@
 
 use std::{os::unix::fs::MetadataExt, path::Path, sync::Arc};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use tokio::sync::mpsc;
 
 use super::{
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     auth::Auth,
     config::AuthConfig,
-    model::{Actor, Face, Role, Scope, causes},
+    model::{Actor, Face, Privileges, Role, Scope, causes},
     store::{SqliteStore, Store},
 };
 
@@ -36,6 +36,9 @@ pub(super) enum AccountCommand {
     Passwd(PasswdArgs),
     /// Take an account away; its sessions end
     Remove(RemoveArgs),
+    /// Roles of your own making
+    #[command(subcommand)]
+    Role(super::account_role::RoleCommand),
     /// Ask the directory (auth.ldap) what a user would get; the service need not run
     Test(super::account_test::TestArgs),
 }
@@ -50,9 +53,9 @@ pub(super) struct ListArgs {
 pub(super) struct AddArgs {
     /// Name of the account
     name: String,
-    /// What it may do
-    #[arg(long, value_enum, default_value_t = RoleArg::Operator)]
-    role: RoleArg,
+    /// What it may do: readonly (look), operator (switch), administrator (everything), or a role of your own making
+    #[arg(long, value_parser = role, default_value = "operator")]
+    role: Role,
     /// Limit it to these nodes, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     nodes: Vec<String>,
@@ -89,29 +92,16 @@ pub(super) struct RemoveArgs {
     reach: Reach,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum RoleArg {
-    /// May look
-    Readonly,
-    /// May switch
-    Operator,
-    /// May do everything
-    Administrator,
-}
-
-impl From<RoleArg> for Role {
-    fn from(role: RoleArg) -> Self {
-        match role {
-            RoleArg::Readonly => Self::ReadOnly,
-            RoleArg::Operator => Self::Operator,
-            RoleArg::Administrator => Self::Administrator,
-        }
-    }
+/// A role by its name; the predefined ones in small letters, too.
+fn role(name: &str) -> Result<Role, String> {
+    let known = Role::PREDEFINED.into_iter().find(|role| role.as_str().to_lowercase() == name);
+    known.map_or_else(|| Role::new(name).map_err(|reason| format!("the name {reason}")), Ok)
 }
 
 pub(super) fn run(command: AccountCommand) -> Result<(), CliError> {
     match command {
         AccountCommand::Test(args) => super::account_test::run(&args),
+        AccountCommand::Role(command) => super::account_role::run(command),
         AccountCommand::List(args) => list(&args.reach),
         AccountCommand::Add(args) => {
             let (password, made) = args.password.get(&args.name)?;
@@ -119,7 +109,7 @@ pub(super) fn run(command: AccountCommand) -> Result<(), CliError> {
             let ask = AccountAsk::Add {
                 name: args.name.clone(),
                 password,
-                role: args.role.into(),
+                role: args.role,
                 nodes: args.nodes,
                 groups: args.groups,
                 must_change: args.must_change,
@@ -141,7 +131,12 @@ pub(super) fn run(command: AccountCommand) -> Result<(), CliError> {
     }
 }
 
-fn said(reach: &Reach, name: &str, what: &str, password: Option<crate::model::Secret>) -> Result<(), CliError> {
+pub(super) fn said(
+    reach: &Reach,
+    name: &str,
+    what: &str,
+    password: Option<crate::model::Secret>,
+) -> Result<(), CliError> {
     let mut out = Out::stdout(reach.json);
     if out.json {
         let password = password.as_ref().map(crate::model::Secret::expose);
@@ -165,10 +160,11 @@ fn list(reach: &Reach) -> Result<(), CliError> {
         let a: AccountEntry = decode(item)?;
         let groups = a.groups.iter().map(|group| format!("@{group}"));
         let limits: Vec<String> = a.nodes.iter().cloned().chain(groups).collect();
-        let remarks = match (a.enabled, a.must_change_password) {
-            (false, _) => "disabled",
-            (true, true) => "has to change its password",
-            (true, false) => "",
+        let remarks = match (a.enabled, a.must_change_password, a.locked) {
+            (false, _, _) => "disabled",
+            (true, true, _) => "has to change its password",
+            (true, false, true) => "a guesser is locked out",
+            (true, false, false) => "",
         };
         let limits = if a.limited { limits.join(",") } else { "all nodes".to_owned() };
         rows.push(vec![a.name, a.role, limits, remarks.to_owned()]);
@@ -181,7 +177,7 @@ fn change(reach: &Reach, what: AccountAsk) -> Result<(), CliError> {
 }
 
 /// Through the service, or in its store.
-fn ask(reach: &Reach, what: AccountAsk) -> Result<Vec<serde_json::Value>, CliError> {
+pub(super) fn ask(reach: &Reach, what: AccountAsk) -> Result<Vec<serde_json::Value>, CliError> {
     let state_dir = reach.state_dir();
     let socket = super::control::socket(&state_dir);
     let mut items = Vec::new();
@@ -200,6 +196,7 @@ fn ask(reach: &Reach, what: AccountAsk) -> Result<Vec<serde_json::Value>, CliErr
         let who = Actor {
             principal: Arc::from(format!("local:{}", nix::unistd::Uid::effective())),
             role: Role::Administrator,
+            privileges: Privileges::ALL,
             scope: Arc::new(Scope::All),
             face: Face::Cli,
             request: Arc::from("account"),

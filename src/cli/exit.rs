@@ -5,7 +5,7 @@ use std::{fmt, io};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    auth::{AccountError, AuthError},
+    auth::{AccountError, AuthError, RoleError},
     fleet::OpError,
     model::causes,
 };
@@ -147,6 +147,23 @@ impl From<&OpError> for Failure {
     }
 }
 
+impl From<&RoleError> for Failure {
+    fn from(error: &RoleError) -> Self {
+        let (code, exit) = match error {
+            RoleError::Exists(_) => ("exists", Exit::Failed),
+            RoleError::NotFound(_) => ("not-found", Exit::Failed),
+            RoleError::Predefined(_) => ("predefined", Exit::Refused),
+            RoleError::Unacceptable { .. } => ("bad-value", Exit::Usage),
+            RoleError::TooMany(_) => ("too-many", Exit::Refused),
+            RoleError::InUse { .. } => ("in-use", Exit::Refused),
+            RoleError::Changed => ("changed", Exit::Failed),
+            RoleError::LastAdministrator(_) => ("last-administrator", Exit::Refused),
+            RoleError::Store(_) => ("store", Exit::Failed),
+        };
+        Self::new(code, exit, causes(error))
+    }
+}
+
 impl From<&AccountError> for Failure {
     fn from(error: &AccountError) -> Self {
         let (code, exit) = match error {
@@ -155,6 +172,7 @@ impl From<&AccountError> for Failure {
             AccountError::Unacceptable { .. } => ("bad-value", Exit::Usage),
             AccountError::Changed => ("changed", Exit::Failed),
             AccountError::LastAdministrator(_) => ("last-administrator", Exit::Refused),
+            AccountError::NoSuchRole(_) => ("no-role", Exit::Usage),
             AccountError::Store(_) => ("store", Exit::Failed),
         };
         Self::new(code, exit, causes(error))

@@ -11,6 +11,7 @@ pub mod logging;
 pub mod out;
 
 mod account;
+mod account_role;
 mod account_test;
 mod audit;
 mod auth;

@@ -31,7 +31,20 @@ pub const SERVER: &[&str] = &[
 pub const TLS: &[&str] = &["certificate", "key", "client_ca", "names", "insecure_plain_http"];
 
 /// `[auth]`
-pub const AUTH: &[&str] = &["session_timeout", "max_sessions", "failures_per_minute", "min_password", "oauth", "ldap"];
+pub const AUTH: &[&str] = &[
+    "session_timeout",
+    "max_sessions",
+    "failures_per_minute",
+    "min_password",
+    "password_history",
+    "password_days",
+    "lockout",
+    "oauth",
+    "ldap",
+];
+
+/// `[auth.lockout]`
+pub const LOCKOUT: &[&str] = &["threshold", "duration", "reset_after", "resets"];
 
 /// `[auth.oauth.NAME]`
 pub const OAUTH: &[&str] = &[
@@ -165,10 +178,11 @@ pub const SECRET: &[&str] = &["file", "env"];
 
 /// Every key of the loader as a dotted path; `*` stands for a name. For the example file's test.
 pub fn all_paths() -> Vec<String> {
-    let groups: [(&str, &[&str]); 18] = [
+    let groups: [(&str, &[&str]); 19] = [
         ("server", SERVER),
         ("server.tls", TLS),
         ("auth", AUTH),
+        ("auth.lockout", LOCKOUT),
         ("auth.oauth.*", OAUTH),
         ("auth.oauth.*.roles", OAUTH_ROLE),
         ("auth.ldap", LDAP),

@@ -401,11 +401,7 @@ fn role(cx: &mut Cx<'_>, s: &Section<'_>, at: At) -> Option<LdapRole> {
             cx.p.add(at, s.key(key), "is missing", format!("add {key} = {example}"));
         }
     }
-    let role = s.word(
-        &mut cx.p,
-        "role",
-        &[("Administrator", Role::Administrator), ("Operator", Role::Operator), ("ReadOnly", Role::ReadOnly)],
-    );
+    let role = s.role(&mut cx.p, "role");
     let group = s.text(&mut cx.p, "group").and_then(|text| {
         let dn = Dn::parse(&text);
         if dn.is_none() {

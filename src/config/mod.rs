@@ -48,6 +48,7 @@ pub use load::{Broken, Loaded, load, load_with, process_env, state_dir};
 pub use oauth::{OAuthIssuer, OAuthKeys, OAuthRole};
 pub use problem::{Problem, nearest};
 pub use types::{
-    AuthConfig, BootPolicy, Chassis, Config, Endpoint, EndpointPolicy, Facts, Feed, Hook, HookAction, Inrush,
-    LogFormat, MAX_NAMED_DOORS, Node, Order, Patience, Restore, Server, Tls,
+    AuthConfig, BootPolicy, Chassis, Config, Endpoint, EndpointPolicy, Facts, Feed, Hook, HookAction, Inrush, Lockout,
+    LogFormat, MAX_LOCKOUT, MAX_NAMED_DOORS, MAX_PASSWORD_DAYS, MAX_PASSWORD_HISTORY, Node, Order, Patience, Restore,
+    Server, Tls,
 };

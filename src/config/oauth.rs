@@ -361,8 +361,7 @@ fn role(s: &Section<'_>, sources: &Sources, p: &mut Problems) -> Option<OAuthRol
         }
     }
     let value = s.label(p, "value");
-    let words = [Role::Administrator, Role::Operator, Role::ReadOnly].map(|role| (role.as_str(), role));
-    let role = s.word(p, "role", &words);
+    let role = s.role(p, "role");
     let names = |p: &mut Problems, key: &str| s.texts(p, sources, key);
     let nodes = names(p, "nodes").map(|list| {
         let mut nodes = BTreeSet::new();

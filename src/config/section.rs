@@ -7,10 +7,11 @@ use std::{borrow::Cow, ops::RangeInclusive, path::PathBuf, str::FromStr, time::D
 
 use super::{
     duration,
-    problem::{At, Problems},
+    problem::{At, Problems, nearest},
     range::{self, Number},
     source::{Entry, Map, Sources, Spot, Val},
 };
+use crate::model::Role;
 
 /// A table, under a path, for one name.
 #[derive(Clone)]
@@ -301,6 +302,30 @@ impl<'d> Section<'d> {
         let way_out = p.did_you_mean(&text, known.iter().copied(), format!("it is one of {}", known.join(", ")));
         self.wrong(p, key, format!("{text:?} is not a value of this key"), way_out);
         None
+    }
+
+    /// The role of that name. One that is not predefined may be made at any time, or never: that is for who logs in.
+    pub fn role(&self, p: &mut Problems, key: &str) -> Option<Role> {
+        let text = self.text(p, key)?;
+        let names = Role::PREDEFINED.map(|role| role.as_str().to_owned());
+        let known = || names.iter().map(String::as_str);
+        match Role::new(&text) {
+            Ok(role) => {
+                if role.predefined().is_none()
+                    && let Some(near) = nearest(&text, known())
+                {
+                    let message = format!("{text:?} is not predefined: it counts once a role of that name was made");
+                    p.warn(self.at(key), self.key(key), message, format!("did you mean {near:?}?"));
+                }
+                Some(role)
+            }
+            Err(reason) => {
+                let way_out = format!("it is one of {}, or a role that you make", names.join(", "));
+                let way_out = p.did_you_mean(&text, known(), way_out);
+                self.wrong(p, key, format!("{text:?} can't be a role: it {reason}"), way_out);
+                None
+            }
+        }
     }
 
     /// A table below.

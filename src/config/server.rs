@@ -12,7 +12,10 @@ use super::{
     problem::{At, Problems},
     section::Section,
     source::{Map, Sources, Val},
-    types::{AuthConfig, Inrush, LogFormat, Patience, Server, Tls},
+    types::{
+        AuthConfig, Inrush, Lockout, LogFormat, MAX_LOCKOUT, MAX_PASSWORD_DAYS, MAX_PASSWORD_HISTORY, Patience, Server,
+        Tls,
+    },
 };
 
 const fn secs(from: u64, to: u64) -> std::ops::RangeInclusive<Duration> {
@@ -205,10 +208,30 @@ fn auth(s: &Section<'_>, sources: &Sources, p: &mut Problems) -> AuthConfig {
             .int(p, sources, "failures_per_minute", 1..=100_000)
             .unwrap_or(default.failures_per_minute),
         min_password: s.int(p, sources, "min_password", 1..=128).unwrap_or(default.min_password),
+        password_history: s.int(p, sources, "password_history", 0..=i64::from(MAX_PASSWORD_HISTORY)),
+        password_days: s.int(p, sources, "password_days", 0..=i64::from(MAX_PASSWORD_DAYS)),
+        lockout: s.table(p, "lockout").map(|table| lockout(&table, sources, p)),
         oauth: oauth::read(s, sources, p),
         // Read by `ldap`, which resolves a secret.
         ldap: None,
     }
+}
+
+fn lockout(s: &Section<'_>, sources: &Sources, p: &mut Problems) -> Lockout {
+    s.only(p, keys::LOCKOUT);
+    let default = Lockout::default();
+    let longest = Duration::ZERO..=MAX_LOCKOUT;
+    let duration = s.duration(p, "duration", longest.clone()).unwrap_or(default.duration);
+    let rules = Lockout {
+        threshold: s.int(p, sources, "threshold", 0..=1_000).unwrap_or(default.threshold),
+        duration,
+        reset_after: s.duration(p, "reset_after", longest).unwrap_or(duration),
+        resets: s.flag(p, sources, "resets").unwrap_or(default.resets),
+    };
+    if let Some(why) = rules.trouble() {
+        s.wrong(p, "reset_after", why, "make it as short as `duration`, or leave it out");
+    }
+    rules
 }
 
 fn patience(s: &Section<'_>, p: &mut Problems) -> Patience {

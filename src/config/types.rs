@@ -114,7 +114,8 @@ pub struct Tls {
     pub certificate: Option<PathBuf>,
     /// PEM key.
     pub key: Option<PathBuf>,
-    /// PEM bundle: clients may log in with a certificate these have signed; its CN is the account's name.
+    /// PEM bundle: clients may log in with a certificate these have signed; its CN is the account's name. `None`: what was
+    /// added over Redfish.
     pub client_ca: Option<PathBuf>,
     /// Names and addresses put into a made certificate, besides the host's own.
     pub names: Vec<String>,
@@ -143,6 +144,12 @@ pub struct AuthConfig {
     pub failures_per_minute: u32,
     /// Shortest password accepted for an account.
     pub min_password: usize,
+    /// When guessers are locked out; `None`: what the AccountService was told.
+    pub lockout: Option<Lockout>,
+    /// New passwords before an account may use an old one again; `None`: what the AccountService was told.
+    pub password_history: Option<u32>,
+    /// Days that a new password is good for, 0 for ever; `None`: what the AccountService was told.
+    pub password_days: Option<u32>,
     /// Issuers whose tokens are accepted, by name.
     pub oauth: Vec<Arc<OAuthIssuer>>,
     /// Where names are looked up that no account has.
@@ -156,9 +163,52 @@ impl Default for AuthConfig {
             max_sessions: 10_000,
             failures_per_minute: 30,
             min_password: 8,
+            lockout: None,
+            password_history: None,
+            password_days: None,
             oauth: Vec::new(),
             ldap: None,
         }
+    }
+}
+
+/// `[auth.lockout]`: when passwords from a source are not looked at any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lockout {
+    /// Wrong passwords for one account, from one source; 0: never.
+    pub threshold: u32,
+    /// How long.
+    pub duration: Duration,
+    /// Wrong passwords longer ago than that do not count; at most `duration`.
+    pub reset_after: Duration,
+    /// Locks end, and wrong passwords are forgotten, by themselves.
+    pub resets: bool,
+}
+
+/// Longest lock.
+pub const MAX_LOCKOUT: Duration = Duration::from_hours(24);
+/// Most old passwords that are remembered: each costs a new one an argon2.
+pub const MAX_PASSWORD_HISTORY: u32 = 10;
+/// Longest time after which passwords end, in days.
+pub const MAX_PASSWORD_DAYS: u32 = 3_650;
+
+impl Default for Lockout {
+    fn default() -> Self {
+        let time = Duration::from_mins(5);
+        Self { threshold: 0, duration: time, reset_after: time, resets: true }
+    }
+}
+
+impl Lockout {
+    /// Whether anybody is locked out at all (AccountService: with a threshold or a duration of 0 nobody is).
+    pub fn is_on(&self) -> bool {
+        self.threshold > 0 && (!self.resets || self.duration > Duration::ZERO)
+    }
+
+    /// What does not go together.
+    pub fn trouble(&self) -> Option<&'static str> {
+        let longer = self.resets && self.duration > Duration::ZERO && self.reset_after > self.duration;
+        longer.then_some("wrong passwords may not be counted for longer than a lock lasts")
     }
 }
 

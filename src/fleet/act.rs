@@ -13,7 +13,7 @@ use super::{
     view::Hold,
 };
 use crate::{
-    model::{Act, Actor, Aspect, Fact, Fault, NodeId, PowerAct, Ref, ResetType, Role, Stated},
+    model::{Act, Actor, Aspect, Fact, Fault, NodeId, PowerAct, Ref, ResetType, Stated},
     store::{Expect, Kind, Safety},
 };
 
@@ -26,8 +26,8 @@ const READ_PATIENCE: Duration = Duration::from_secs(10);
 /// See [`super::Fleet::run`].
 pub async fn run(fleet: &Arc<Inner>, who: &Actor, on: Target, op: Op, fresh: Fresh) -> Result<Outcome, OpError> {
     let looks_only = matches!(op, Op::Observe(_));
-    if !looks_only && who.role < Role::Operator {
-        return Err(OpError::Forbidden { principal: Arc::clone(&who.principal), role: who.role.as_str() });
+    if !looks_only && !who.privileges.may_switch() {
+        return Err(OpError::Forbidden { principal: Arc::clone(&who.principal), role: who.role.clone() });
     }
     if fleet.stopping.is_cancelled() {
         return Err(OpError::Stopping);

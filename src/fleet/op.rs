@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::model::{
-    Act, Aspect, BootPatch, ChassisId, EndpointId, Fact, Fault, Led, MediaInsert, NodeId, Ref, ResetType, Stated,
+    Act, Aspect, BootPatch, ChassisId, EndpointId, Fact, Fault, Led, MediaInsert, NodeId, Ref, ResetType, Role, Stated,
 };
 
 use super::view::NodeView;
@@ -134,7 +134,7 @@ pub enum OpError {
         /// Account.
         principal: Arc<str>,
         /// Its role.
-        role: &'static str,
+        role: Role,
     },
     /// The target can't do that; `offered` is what it can.
     #[error("{what} is not offered by {target}; it offers {}", .offered.join(", "))]

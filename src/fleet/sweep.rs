@@ -22,7 +22,7 @@ use super::{
     view::{Failure, Progress, TaskView},
 };
 use crate::{
-    model::{Actor, NodeId, ResetType, Role},
+    model::{Actor, NodeId, ResetType},
     store::{self, Expect, Kind, Safety, StoreError},
 };
 
@@ -79,8 +79,8 @@ impl Plan {
 
 /// See [`super::Fleet::sweep`].
 pub async fn run(fleet: &Arc<Inner>, who: &Actor, mut asked: Sweep) -> Result<Swept, OpError> {
-    if who.role < Role::Operator {
-        return Err(OpError::Forbidden { principal: Arc::clone(&who.principal), role: who.role.as_str() });
+    if !who.privileges.may_switch() {
+        return Err(OpError::Forbidden { principal: Arc::clone(&who.principal), role: who.role.clone() });
     }
     if fleet.stopping.is_cancelled() {
         return Err(OpError::Stopping);

@@ -9,7 +9,7 @@ use super::{
     view::{Progress, TaskView},
 };
 use crate::{
-    model::{Actor, NodeId, Role},
+    model::{Actor, NodeId},
     store::{Expect, Kind, Safety, Store, StoreError},
 };
 
@@ -114,7 +114,7 @@ impl Tasks {
         self.all.iter().filter(|task| task.ended.is_none()).map(|task| task.id.clone()).collect()
     }
 
-    /// Those the actor may see: their own, and all for administrators without limits.
+    /// Those the actor may see: their own, and all for who looks after the service without limits.
     pub fn visible(&self, who: &Actor) -> Vec<TaskView> {
         let mut all: Vec<_> = self.all.iter().filter(|task| sees(who, task)).map(|task| task.clone()).collect();
         all.sort_by(|a, b| (a.started, &a.id).cmp(&(b.started, &b.id)));
@@ -128,8 +128,7 @@ impl Tasks {
 }
 
 fn sees(who: &Actor, task: &TaskView) -> bool {
-    *who.principal == *task.principal
-        || (who.role == Role::Administrator && matches!(*who.scope, crate::model::Scope::All))
+    *who.principal == *task.principal || (who.privileges.may_manage() && matches!(*who.scope, crate::model::Scope::All))
 }
 
 #[cfg(test)]

@@ -1,54 +1,10 @@
 //! Who asks: travels with every operation into events and the audit log.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::NodeId;
-
-/// A predefined role (DSP0266, "Roles").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Role {
-    /// Login, ConfigureSelf.
-    ReadOnly,
-    /// Also ConfigureComponents: may switch.
-    Operator,
-    /// Also ConfigureManager and ConfigureUsers.
-    Administrator,
-}
-
-impl Role {
-    /// The Redfish `RoleId`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Administrator => "Administrator",
-            Self::Operator => "Operator",
-            Self::ReadOnly => "ReadOnly",
-        }
-    }
-
-    /// The Redfish privileges that the role assigns.
-    pub fn privileges(self) -> &'static [&'static str] {
-        match self {
-            Self::Administrator => {
-                &["Login", "ConfigureManager", "ConfigureUsers", "ConfigureSelf", "ConfigureComponents"]
-            }
-            Self::Operator => &["Login", "ConfigureSelf", "ConfigureComponents"],
-            Self::ReadOnly => &["Login", "ConfigureSelf"],
-        }
-    }
-
-    /// Whether the role carries `privilege`.
-    pub fn has(self, privilege: &str) -> bool {
-        self.privileges().contains(&privilege)
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+use super::{NodeId, Privileges, Role};
 
 /// Which nodes an account may see and touch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,8 +50,10 @@ pub enum Face {
 pub struct Actor {
     /// Account name, or `local:<uid>` on the control socket.
     pub principal: Arc<str>,
-    /// What it may do.
+    /// Its role, for people to read.
     pub role: Role,
+    /// What it may do.
+    pub privileges: Privileges,
     /// To which nodes.
     pub scope: Arc<Scope>,
     /// Through which interface.
@@ -110,6 +68,7 @@ impl Actor {
         Self {
             principal: Arc::from("rackfish"),
             role: Role::Administrator,
+            privileges: Privileges::ALL,
             scope: Arc::new(Scope::All),
             face: Face::Internal,
             request: Arc::from(reason),

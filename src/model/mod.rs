@@ -14,10 +14,11 @@ mod media;
 mod name;
 mod power;
 mod reading;
+mod role;
 mod secret;
 mod strict_json;
 
-pub use actor::{Actor, Face, Role, Scope};
+pub use actor::{Actor, Face, Scope};
 pub use boot::{BootEnabled, BootMode, BootPatch, BootSet, BootTarget};
 pub use caps::{Act, ActKind, ActSet, Aspect, AspectKind, AspectSet, BootCaps, Caps, Proof};
 pub use causes::{because, causes};
@@ -27,5 +28,6 @@ pub use media::{ConnectedVia, MediaInsert, MediaSlot, MediaType, TransferMethod,
 pub use name::{ChassisId, EndpointId, NameError, NodeId, Ref, Unit};
 pub use power::{PowerAct, PowerState, ResetType};
 pub use reading::{Led, Measure, Origin, Reading, ReadingState, Stated, Thresholds};
+pub use role::{BadRole, Privileges, Role, RoleName};
 pub use secret::Secret;
 pub use strict_json::StrictJson;

@@ -34,6 +34,10 @@ use tokio::sync::broadcast;
 pub enum Kind {
     /// `auth`: accounts.
     Account,
+    /// `auth`: roles that administrators have made.
+    Role,
+    /// `auth`: rules for accounts that somebody has set.
+    Policy,
     /// `auth`: hashed session tokens.
     Session,
     /// `auth`: what is known of people whose account lies elsewhere. Written behind.
@@ -64,8 +68,10 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Account,
+        Self::Role,
+        Self::Policy,
         Self::Session,
         Self::Outside,
         Self::Override,
@@ -90,6 +96,8 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Account => "account",
+            Self::Role => "role",
+            Self::Policy => "policy",
             Self::Session => "session",
             Self::Outside => "outside",
             Self::Override => "override",

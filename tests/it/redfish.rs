@@ -22,6 +22,8 @@ mod redirect;
 mod replace;
 #[path = "redfish/rig.rs"]
 mod rig;
+#[path = "redfish/roles.rs"]
+mod roles;
 #[path = "redfish/tasks.rs"]
 mod tasks;
 

@@ -5,10 +5,10 @@ use std::{net::IpAddr, sync::Arc};
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 use zeroize::Zeroizing;
 
-use super::{Redfish, descriptor::Privileges, error::Error, messages as m, resources::accounts};
+use super::{Redfish, descriptor, error::Error, messages as m, resources::accounts};
 use crate::{
     auth::{AuthError, Principal},
-    model::{Actor, Face, NodeId, Role, Scope, Secret},
+    model::{Actor, Face, NodeId, Privileges, Role, Scope, Secret},
 };
 
 /// The header that carries a session's token.
@@ -77,13 +77,13 @@ pub(super) fn bearer_of(value: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim_matches(' '))
 }
 
-/// Whether the role of `principal` has one of `privileges`, and whether its password is one that it may go on with.
+/// Whether `principal` has one of `privileges`, and whether its password is one that it may go on with.
 /// `own_account`: the request is one that an account may make whose password has to be changed.
-pub fn privileged(principal: &Principal, privileges: Privileges, own_account: bool) -> Result<(), Error> {
+pub fn privileged(principal: &Principal, privileges: descriptor::Privileges, own_account: bool) -> Result<(), Error> {
     if principal.must_change_password && !own_account {
         return Err(Error::new(403, m::PASSWORD_CHANGE_REQUIRED.with([&accounts::uri(&principal.name)])));
     }
-    if privileges.iter().any(|p| principal.role.has(p)) { Ok(()) } else { Err(Error::forbidden()) }
+    if privileges.iter().any(|p| principal.privileges.has(p)) { Ok(()) } else { Err(Error::forbidden()) }
 }
 
 /// The actor that `principal` is in this request; at the door of a node it sees that node at most.
@@ -97,7 +97,14 @@ pub fn actor_at(face: &Redfish, principal: &Principal, request: Arc<str>, door: 
             Arc::new(Scope::Some { nodes, groups: std::collections::BTreeSet::new() })
         }
     };
-    Actor { principal: Arc::clone(&principal.name), role: principal.role, scope, face: Face::Redfish, request }
+    Actor {
+        principal: Arc::clone(&principal.name),
+        role: principal.role.clone(),
+        privileges: principal.privileges,
+        scope,
+        face: Face::Redfish,
+        request,
+    }
 }
 
 /// The session that a request to an open resource came with, if it came with one that is good.
@@ -109,7 +116,14 @@ pub fn session_of(face: &Redfish, headers: &HeaderMap) -> Option<Arc<str>> {
 /// The actor of a request that needs no login: sees nothing.
 pub fn nobody(request: Arc<str>) -> Actor {
     let scope = Scope::Some { nodes: std::collections::BTreeSet::new(), groups: std::collections::BTreeSet::new() };
-    Actor { principal: Arc::from("-"), role: Role::ReadOnly, scope: Arc::new(scope), face: Face::Redfish, request }
+    Actor {
+        principal: Arc::from("-"),
+        role: Role::ReadOnly,
+        privileges: Privileges::NONE,
+        scope: Arc::new(scope),
+        face: Face::Redfish,
+        request,
+    }
 }
 
 #[cfg(test)]
@@ -137,7 +151,8 @@ mod tests {
     }
 
     fn somebody(role: Role, must_change_password: bool) -> Principal {
-        Principal { name: "bob".into(), role, scope: Arc::default(), must_change_password, session: None }
+        let privileges = role.predefined().unwrap_or_default();
+        Principal { name: "bob".into(), role, privileges, scope: Arc::default(), must_change_password, session: None }
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl Call<'_> {
 
     /// Whether the caller's role has `privilege`.
     pub fn has(&self, privilege: &str) -> bool {
-        self.principal.is_some_and(|p| p.role.has(privilege))
+        self.principal.is_some_and(|p| p.privileges.has(privilege))
     }
 
     /// Whether `account` is the caller's own.

@@ -10,7 +10,7 @@ use super::{
     reply::Reply,
 };
 use crate::{
-    auth::{AccountError, AuthError, oauth::refusal::Refusal},
+    auth::{AccountError, AuthError, PolicyError, RoleError, oauth::refusal::Refusal},
     fleet::OpError,
     model::Fault,
 };
@@ -227,7 +227,53 @@ impl Error {
             ),
             AccountError::Changed => Self::precondition(),
             AccountError::LastAdministrator(name) => Self::new(409, m::LAST_ADMINISTRATOR.with([name])),
+            AccountError::NoSuchRole(name) => {
+                let message = m::PROPERTY_NOT_IN_LIST.with([name, "RoleId"]).detail(sentence(error));
+                Self::new(400, message.about("RoleId"))
+            }
             AccountError::Store(cause) => {
+                Self::new(503, m::NOT_KEPT.with([&cause.to_string()])).retry(Duration::from_secs(30))
+            }
+        }
+    }
+}
+
+impl Error {
+    /// What became of the rules for accounts.
+    pub fn of_policy(error: &PolicyError) -> Self {
+        match error {
+            PolicyError::Configured { property, .. } => {
+                Self::new(400, m::PROPERTY_NOT_WRITABLE.with([property]).detail(sentence(error)).about(property))
+            }
+            PolicyError::Unacceptable { property, reason } => Self::new(
+                400,
+                m::PROPERTY_INCORRECT.with([property, "the given value"]).detail(sentence(reason)).about(property),
+            ),
+            PolicyError::Changed => Self::precondition(),
+            PolicyError::Store(cause) => {
+                Self::new(503, m::NOT_KEPT.with([&cause.to_string()])).retry(Duration::from_secs(30))
+            }
+        }
+    }
+
+    /// What became of a role.
+    pub fn of_role(error: &RoleError, uri: &str) -> Self {
+        match error {
+            RoleError::Exists(name) => Self::new(409, m::ALREADY_EXISTS.with(["Role", "RoleId", name])),
+            RoleError::NotFound(_) => Self::not_found(uri),
+            RoleError::Predefined(name) => Self::new(403, m::RESTRICTED_ROLE.with([name]).detail(sentence(error))),
+            RoleError::Unacceptable { property, reason } => Self::new(
+                400,
+                m::PROPERTY_INCORRECT.with([property, "the given value"]).detail(sentence(reason)).about(property),
+            ),
+            RoleError::TooMany(_) => Self::new(400, m::CREATE_LIMIT_REACHED.with([]).detail(sentence(error))),
+            RoleError::InUse { .. } => {
+                let message = m::CANNOT_BE_DELETED.with([]).detail(sentence(error));
+                Self::new(409, message.way_out("Give these accounts another role first."))
+            }
+            RoleError::Changed => Self::precondition(),
+            RoleError::LastAdministrator(name) => Self::new(409, m::LAST_ADMINISTRATOR.with([name])),
+            RoleError::Store(cause) => {
                 Self::new(503, m::NOT_KEPT.with([&cause.to_string()])).retry(Duration::from_secs(30))
             }
         }

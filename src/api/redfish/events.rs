@@ -13,7 +13,7 @@ use crate::{
     api::delivery::{self, Delivery, Look, Settings, log::EventLog, record::Record},
     auth::Auth,
     fleet::{Event, Fleet, What, event::Cause},
-    model::{NodeId, PowerState, Role, Scope},
+    model::{NodeId, PowerState, Scope},
     store::{Store, StoreError},
 };
 
@@ -53,6 +53,10 @@ pub async fn start(
     };
     let look = Eyes { fleet: fleet.clone(), auth: auth.clone() };
     let delivery = Delivery::start(store, Arc::clone(&log), settings, look).await?;
+    let kept = Arc::clone(&log);
+    auth.on_lockout(move |account, address| {
+        kept.append(|_| locked_out(account, &address.to_string()));
+    });
     fleet.record_events(move |event| {
         log.append(|_| record(event));
     });
@@ -73,7 +77,7 @@ impl Look for Eyes {
         let Some(account) = self.auth.known(owner).filter(|account| account.enabled) else { return false };
         let unlimited = matches!(&*account.scope, Scope::All);
         if let Some(private) = &event.private {
-            return **private == *owner || (unlimited && account.role == Role::Administrator);
+            return **private == *owner || (unlimited && account.privileges.may_manage());
         }
         match &event.node {
             // What is not about a node is for those who may see all of them.
@@ -232,6 +236,13 @@ fn record(event: &Event) -> Record {
     let audit =
         matches!(&event.what, What::Operation { .. } | What::Refused { .. } | What::Boot { .. } | What::Hold { .. });
     About { at: event.at, who: event.who.clone(), audit, ..about }.record()
+}
+
+/// The record of a lock: for the account and for those who look after the service; which accounts there are is not for
+/// everybody to know.
+fn locked_out(account: &str, address: &str) -> Record {
+    let about = About::ours(message(&m::LOCKED_OUT, [address, account]));
+    About { private: Some(account.to_owned()), ..about }.record()
 }
 
 fn switched(node: &NodeId, old: Option<PowerState>, new: Option<PowerState>) -> Message {

@@ -74,6 +74,11 @@ impl Fields {
         self.map.contains_key(key)
     }
 
+    /// Whether the member is there, and null.
+    pub fn is_null(&self, key: &str) -> bool {
+        self.map.get(key).is_some_and(Value::is_null)
+    }
+
     /// Takes a member as it is.
     pub fn take(&mut self, key: &str) -> Option<Value> {
         let found = self.map.remove(key);

@@ -360,6 +360,8 @@ RACKFISH {
         "Change it there, and have the configuration reloaded.";
     LAST_ADMINISTRATOR = LastAdministrator(1) Warning "%1 is the last account that can administer this service." =>
         "Make another administrator first.";
+    LOCKED_OUT = LockedOut(2) Warning "Passwords for the account %2 are not looked at from %1 any more: too many were wrong." =>
+        "See who is at that address. The account's sessions, and other addresses, are not touched; PATCH Locked to false ends it.";
     POWER_CHANGED = PowerStateChanged(3) OK "The power state of %1 changed from %2 to %3." => "None.";
     OPERATION_DONE = OperationDone(2) OK "%2 of %1 is done." => "None.";
     OPERATION_FAILED = OperationFailed(3) Warning "%2 of %1 failed: %3." =>

@@ -21,7 +21,7 @@ use openssl::{
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
-use super::{CertificateInfo, TlsError, made, replaced};
+use super::{CertificateInfo, TlsError, clients::ClientCas, made, replaced};
 use crate::config::Tls;
 
 /// What we speak (RFC 7301): HTTP/1.1 is all that Redfish clients need.
@@ -41,6 +41,7 @@ pub(super) struct Current {
     pub chain: Vec<X509>,
     pub key: PKey<Private>,
     pub asked: Asked,
+    pub client_cas: ClientCas,
     clients: Vec<X509>,
     session_context: [u8; 32],
 }
@@ -86,7 +87,13 @@ pub(super) fn load(tls: &Tls, state_dir: &Path, listen: &[SocketAddr]) -> Result
     };
     let chain_pem = read(&certificate)?;
     let key_pem = read(&key)?;
-    let client_pem = tls.client_ca.as_deref().map(read).transpose()?;
+    let (client_cas, client_pem) = match &tls.client_ca {
+        Some(path) => {
+            let pem = read(path)?;
+            (ClientCas::of(true, true, certificates(path, &pem)?)?, pem)
+        }
+        None => ClientCas::kept(state_dir)?,
+    };
     let chain = certificates(&certificate, &chain_pem)?;
     let private = private_key(&key, &key_pem)?;
     let Some(own) = chain.first() else {
@@ -95,11 +102,9 @@ pub(super) fn load(tls: &Tls, state_dir: &Path, listen: &[SocketAddr]) -> Result
     if !own.public_key()?.public_eq(&private) {
         return Err(TlsError::Mismatch { certificate, key });
     }
-    let clients = match (&tls.client_ca, &client_pem) {
-        (Some(path), Some(pem)) => certificates(path, pem)?,
-        _ => Vec::new(),
-    };
-    let session_context: [u8; 32] = Sha256::digest(client_pem.as_deref().unwrap_or_default()).into();
+    let all = client_cas.all.iter().filter(|_| client_cas.enabled);
+    let clients: Vec<X509> = all.map(|(_, certificate)| certificate.clone()).collect();
+    let session_context: [u8; 32] = Sha256::digest(&client_pem).into();
     let mut digest = Sha256::new();
     for part in [certificate.as_os_str().as_encoded_bytes(), &chain_pem, &key_pem, session_context.as_slice()] {
         digest.update((part.len() as u64).to_be_bytes());
@@ -118,6 +123,7 @@ pub(super) fn load(tls: &Tls, state_dir: &Path, listen: &[SocketAddr]) -> Result
         key: private,
         asked: Asked { tls: tls.clone(), state_dir: state_dir.to_owned(), listen: listen.to_vec() },
         clients,
+        client_cas,
         session_context,
     })
 }
@@ -204,15 +210,20 @@ pub(super) fn private_key(path: &Path, pem: &[u8]) -> Result<PKey<Private>, TlsE
 }
 
 fn info(own: &X509Ref, file: PathBuf, trust: Option<PathBuf>) -> Result<CertificateInfo, TlsError> {
-    let digest = own.digest(MessageDigest::sha256())?;
-    let hex: Vec<String> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
     Ok(CertificateInfo {
         file,
         trust,
         not_after: date(own.not_after())?,
-        fingerprint: hex.join(":"),
+        fingerprint: fingerprint(own)?,
         names: names(own),
     })
+}
+
+/// SHA-256, hexadecimal with colons.
+pub fn fingerprint(certificate: &X509Ref) -> Result<String, ErrorStack> {
+    let digest = certificate.digest(MessageDigest::sha256())?;
+    let hex: Vec<String> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+    Ok(hex.join(":"))
 }
 
 /// Names and addresses of a certificate, as text.

@@ -70,11 +70,7 @@ pub(super) fn certificate(state_dir: &Path, tls: &Tls, listen: &[SocketAddr]) ->
             return Ok(made);
         }
     }
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&dir)
-        .map_err(|cause| TlsError::File { path: dir.clone(), cause })?;
+    folder(&dir)?;
     let (authority, authority_key) = authority(&dir, &made.trust)?;
     // The old key stays: chain and key must never be of different makes, whenever we are killed.
     let key = if made.key.exists() {
@@ -89,6 +85,12 @@ pub(super) fn certificate(state_dir: &Path, tls: &Tls, listen: &[SocketAddr]) ->
     write(&made.chain, &pem, 0o644)?;
     tracing::info!(file = %made.chain.display(), ?wanted, "a TLS certificate was made; clients trust {}", made.trust.display());
     Ok(made)
+}
+
+/// Sees to it that the folder is there, for nobody else to look into.
+pub(super) fn folder(dir: &Path) -> Result<(), TlsError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|cause| TlsError::File { path: dir.to_owned(), cause })
 }
 
 /// What the certificate has to be good for.
@@ -129,7 +131,7 @@ fn addresses() -> BTreeSet<String> {
 }
 
 /// A host name, with a wildcard for its first label at most (RFC 1123, RFC 6125).
-fn is_host(name: &str) -> bool {
+pub(super) fn is_host(name: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63

@@ -2,11 +2,14 @@
 //!
 //! [`ReloadableAcceptor::builder`] gives listeners an acceptor whose client-hello callback swaps in the context of the
 //! moment, so [`ReloadableAcceptor::reload`] counts from the next connection on and connections that are open live on.
-//! The certificate is the configured one, or one that `made` makes in the state folder.
+//! The certificate is the configured one, one that an administrator has put in place (`replaced`, perhaps asked for by
+//! `request`), or one that `made` makes in the state folder. `clients` keeps whose certificates clients may log in with.
 
+mod clients;
 mod context;
 mod made;
 mod replaced;
+pub mod request;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +17,7 @@ use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use arc_swap::ArcSwap;
@@ -27,8 +30,9 @@ use openssl::{
 use time::OffsetDateTime;
 
 use crate::config::Tls;
-pub(crate) use context::date;
+pub use clients::{ClientCaError, ClientCas};
 use context::{Asked, Current};
+pub(crate) use context::{date, fingerprint};
 
 /// Why there is no TLS, or why the old certificate stays.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +91,8 @@ pub struct CertificateInfo {
 #[derive(Clone)]
 pub struct ReloadableAcceptor {
     current: Arc<ArcSwap<Current>>,
+    /// One change of the state folder's files at a time.
+    changing: Arc<Mutex<()>>,
 }
 
 impl ReloadableAcceptor {
@@ -95,7 +101,7 @@ impl ReloadableAcceptor {
     pub fn new(tls: &Tls, state_dir: &Path, listen: &[SocketAddr]) -> Result<Self, TlsError> {
         let current = context::load(tls, state_dir, listen)?;
         current.log();
-        Ok(Self { current: Arc::new(ArcSwap::from_pointee(current)) })
+        Ok(Self { current: Arc::new(ArcSwap::from_pointee(current)), changing: Arc::default() })
     }
 
     /// Reads everything anew; false: nothing has changed. On an error the old certificate stays.
@@ -121,8 +127,9 @@ impl ReloadableAcceptor {
     }
 
     /// Serves the chain in `pem` from the next connection on, and after a restart too. A chain without a key goes with
-    /// the key in use. Blocks for some milliseconds; on an error the old certificate stays.
+    /// the key of the last [`Self::request`], or else with the one in use. Blocks for some milliseconds; on an error the old certificate stays.
     pub fn replace(&self, pem: &str) -> Result<(), TlsError> {
+        let _one = self.one();
         let current = self.current.load_full();
         if !self.can_replace() {
             let path = current.info.file.clone();
@@ -132,6 +139,56 @@ impl ReloadableAcceptor {
         let Asked { tls, state_dir, listen } = &current.asked;
         replaced::keep(state_dir, pem, &current.key)?;
         self.reload(tls, state_dir, listen).map(|_| ())
+    }
+
+    /// Makes a key for the next certificate, and the request (PEM) to have that signed; [`Self::replace`] takes what comes
+    /// of it. Blocks: a large RSA key takes seconds.
+    pub fn request(&self, wanted: &request::Wanted) -> Result<String, TlsError> {
+        let _one = self.one();
+        request::make(&self.current.load().asked.state_dir, wanted)
+    }
+
+    /// Whose certificates clients may log in with.
+    pub fn client_cas(&self) -> ClientCas {
+        self.current.load().client_cas.clone()
+    }
+
+    /// Accepts certificates that this authority has signed, from the next connection on; its id. Blocks for some
+    /// milliseconds, as the next two do.
+    pub fn add_client_ca(&self, pem: &str) -> Result<String, ClientCaError> {
+        self.change_client_cas(|cas| cas.add(pem))
+    }
+
+    /// Accepts them no more.
+    pub fn remove_client_ca(&self, id: &str) -> Result<(), ClientCaError> {
+        self.change_client_cas(|cas| cas.remove(id))
+    }
+
+    /// Whether client certificates count at all. The authorities stay.
+    pub fn enable_client_cas(&self, enabled: bool) -> Result<(), ClientCaError> {
+        self.change_client_cas(|cas| {
+            cas.ours()?;
+            cas.enabled = enabled;
+            Ok(())
+        })
+    }
+
+    fn change_client_cas<T>(
+        &self,
+        change: impl FnOnce(&mut ClientCas) -> Result<T, ClientCaError>,
+    ) -> Result<T, ClientCaError> {
+        let _one = self.one();
+        let current = self.current.load_full();
+        let mut cas = current.client_cas.clone();
+        let done = change(&mut cas)?;
+        let Asked { tls, state_dir, listen } = &current.asked;
+        cas.keep(state_dir)?;
+        self.reload(tls, state_dir, listen)?;
+        Ok(done)
+    }
+
+    fn one(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is served now.

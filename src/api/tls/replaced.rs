@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 use super::{
     TlsError,
     context::{certificates, private_key},
-    made::write,
+    made::{folder, write},
+    request,
 };
 
 /// Largest PEM text that is taken.
@@ -22,7 +23,8 @@ pub(super) fn file(state_dir: &Path) -> PathBuf {
     state_dir.join("tls").join("replaced.pem")
 }
 
-/// Keeps a chain with its key. `present`: the key in use, for a chain that comes without one.
+/// Keeps a chain with its key. A chain that comes without one goes with the key of the last request (`request`), or with
+/// `present`, the one in use.
 pub(super) fn keep(state_dir: &Path, pem: &str, present: &PKey<Private>) -> Result<(), TlsError> {
     let path = file(state_dir);
     let wrong = |what: &str| TlsError::Content { path: PathBuf::from("the given certificate"), what: what.to_owned() };
@@ -32,17 +34,35 @@ pub(super) fn keep(state_dir: &Path, pem: &str, present: &PKey<Private>) -> Resu
     let given = Path::new("the given certificate");
     let chain = certificates(given, pem.as_bytes())?;
     let own = chain.first().ok_or_else(|| wrong("holds no certificate"))?;
-    let key = if pem.contains(KEY) { private_key(given, pem.as_bytes())? } else { present.clone() };
-    if !own.public_key()?.public_eq(&key) {
-        return Err(wrong("does not go with the key; the chain has to begin with the server's own"));
-    }
+    let public = own.public_key()?;
+    let fits = |key: &PKey<Private>| public.public_eq(key);
+    let mut requested = false;
+    let key = if pem.contains(KEY) {
+        let key = private_key(given, pem.as_bytes())?;
+        if !fits(&key) {
+            return Err(wrong("does not go with the key; the chain has to begin with the server's own"));
+        }
+        key
+    } else if let Some(key) = request::pending(state_dir)?.filter(fits) {
+        requested = true;
+        key
+    } else if fits(present) {
+        present.clone()
+    } else {
+        return Err(wrong(
+            "goes neither with the key of the last GenerateCSR nor with the one in use; the chain has to begin with the \
+             server's own",
+        ));
+    };
     let mut text = Zeroizing::new(Vec::new());
     for certificate in &chain {
         text.extend_from_slice(&certificate.to_pem()?);
     }
     text.extend_from_slice(&Zeroizing::new(key.private_key_to_pem_pkcs8()?));
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|cause| TlsError::File { path: folder.to_owned(), cause })?;
+    folder(&state_dir.join("tls"))?;
+    write(&path, &text, 0o600)?;
+    if requested {
+        request::answered(state_dir);
     }
-    write(&path, &text, 0o600)
+    Ok(())
 }

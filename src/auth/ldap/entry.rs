@@ -62,6 +62,7 @@ pub(super) fn disabled(entry: &Entry, schema: LdapSchema) -> Option<&'static str
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

@@ -1,9 +1,10 @@
 //! Which groups a user is in, groups in groups included, and what that gives them.
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
 use super::conn::{Broken, Connection, MAX_ENTRIES};
 use crate::{
+    auth::roles::{Known, highest},
     config::{Ldap, LdapNested, LdapRole, LdapSchema},
     model::{Role, Scope},
     wire::ldap::{Dn, Filter, Request, SearchScope},
@@ -95,24 +96,10 @@ fn in_chain(dn: &str) -> Filter {
     Filter::Rule(Some("member".to_owned()), Some(IN_CHAIN.to_owned()), dn.as_bytes().to_vec(), false)
 }
 
-/// The highest role that one of the groups is given, and the nodes of all groups that are given this one. Nodes of lesser
-/// roles do not count: a role must not reach a node that nobody gave it for. `None`: no group is given any.
-pub(super) fn rights(groups: &[Dn], roles: &[LdapRole]) -> Option<(Role, Arc<Scope>)> {
-    let mine: Vec<&LdapRole> = roles.iter().filter(|role| groups.contains(&role.group)).collect();
-    let highest = mine.iter().map(|role| role.role).max()?;
-    let scopes = mine.iter().filter(|role| role.role == highest).map(|role| role.scope.clone());
-    Some((highest, Arc::new(scopes.reduce(united)?)))
-}
-
-fn united(a: Scope, b: Scope) -> Scope {
-    match (a, b) {
-        (Scope::Some { mut nodes, mut groups }, Scope::Some { nodes: more_nodes, groups: more_groups }) => {
-            nodes.extend(more_nodes);
-            groups.extend(more_groups);
-            Scope::Some { nodes, groups }
-        }
-        _ => Scope::All,
-    }
+/// The highest role that one of the groups is given, and its nodes; see [`highest`]. `None`: no group is given any.
+pub(in crate::auth) fn rights(groups: &[Dn], roles: &[LdapRole], known: Known<'_>) -> Option<(Role, Scope)> {
+    let mine = roles.iter().filter(|role| groups.contains(&role.group));
+    highest(mine.map(|role| (&role.role, &role.scope)), known)
 }
 
 #[cfg(test)]
@@ -138,15 +125,15 @@ mod tests {
             role("cn=r2,dc=x", Role::Operator, &["rack2"]),
             role("cn=adm,dc=x", Role::Administrator, &[]),
         ];
-        let of = |groups: &[&str]| rights(&groups.iter().map(|g| dn(g)).collect::<Vec<_>>(), &roles);
+        let of = |groups: &[&str]| rights(&groups.iter().map(|g| dn(g)).collect::<Vec<_>>(), &roles, &Role::predefined);
         assert!(of(&[]).is_none() && of(&["cn=other,dc=x"]).is_none());
         let (role, scope) = of(&["cn=all,dc=x", "CN=R1, DC=X"]).unwrap();
         let rack1 = Scope::Some { nodes: [].into(), groups: ["rack1".to_owned()].into() };
-        assert_eq!((role, &*scope), (Role::Operator, &rack1), "reading everything is no leave to switch everything");
+        assert_eq!((role, scope), (Role::Operator, rack1), "reading everything is no leave to switch everything");
         let (_, scope) = of(&["cn=r1,dc=x", "cn=r2,dc=x"]).unwrap();
         let both = Scope::Some { nodes: [].into(), groups: ["rack1".to_owned(), "rack2".to_owned()].into() };
-        assert_eq!(*scope, both);
+        assert_eq!(scope, both);
         let (role, scope) = of(&["cn=adm,dc=x", "cn=r1,dc=x"]).unwrap();
-        assert_eq!((role, &*scope), (Role::Administrator, &Scope::All));
+        assert_eq!((role, scope), (Role::Administrator, Scope::All));
     }
 }

@@ -31,12 +31,12 @@ use tokio::sync::Semaphore;
 
 use crate::{
     config::{LDAP_USER, Ldap},
-    model::{Role, Scope},
     wire::ldap::{Dn, Request, SearchScope, code},
 };
 use breaker::Breaker;
 use conn::{Broken, Connection, Found, said};
 use groups::User;
+pub(super) use groups::rights;
 
 /// Logins under way at once; more wait.
 const PLACES: usize = 8;
@@ -60,8 +60,6 @@ pub(super) struct Person {
     pub disabled: Option<&'static str>,
     /// Their groups; not asked for when they may not log in.
     pub groups: Vec<Dn>,
-    /// What their groups are given.
-    pub rights: Option<(Role, Arc<Scope>)>,
 }
 
 /// Why somebody is refused.
@@ -202,11 +200,10 @@ impl Directory {
         {
             return Ok(Err(Refusal::Password(text)));
         }
-        let mut person = Person { dn: entry.dn, name, disabled, groups: Vec::new(), rights: None };
+        let mut person = Person { dn: entry.dn, name, disabled, groups: Vec::new() };
         if person.disabled.is_none() {
             let user = User { dn: &person.dn, name: &person.name, primary: primary.as_deref() };
             person.groups = self.groups(&user).await?;
-            person.rights = groups::rights(&person.groups, &self.config.roles);
         }
         Ok(Ok(person))
     }

@@ -18,7 +18,7 @@ use super::*;
 use crate::{
     auth::{Auth, AuthError, Source},
     config::{AuthConfig, LdapNested, LdapRole, LdapSchema, LdapServer},
-    model::Secret,
+    model::{Role, Scope, Secret},
     store::{MemoryStore, Store},
     wire::ldap::Filter,
 };
@@ -134,7 +134,8 @@ async fn a_user_is_found_and_proven() {
     let directory = directory(&fake);
     let ann = directory.prove("ann", "right", false).await.unwrap().unwrap();
     assert_eq!((ann.name.as_str(), ann.dn.as_str()), ("ann", "uid=ann,dc=x"));
-    assert_eq!(ann.rights, Some((Role::Operator, Arc::new(Scope::All))));
+    let rights = super::rights(&ann.groups, &directory.config.roles, &Role::predefined);
+    assert_eq!(rights, Some((Role::Operator, Scope::All)));
     assert!(matches!(directory.prove("ann", "wrong", true).await.unwrap(), Err(Refusal::Password(_))));
     assert_eq!(directory.prove("bob", "right", false).await.unwrap().unwrap_err(), Refusal::Unknown);
     assert_eq!(fake.connections.load(Ordering::Relaxed), 2, "one to search, one to bind");

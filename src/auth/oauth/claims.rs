@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::refusal::Refusal;
 use crate::{
+    auth::roles::{Known, highest},
     config::{OAuthIssuer, OAuthRole},
     model::{Role, Scope},
     wire::jose::json::Object,
@@ -48,7 +49,7 @@ pub(super) fn issuer(claims: &Object) -> Result<&str, Refusal> {
 }
 
 /// Judges claims at a time (seconds since 1970).
-pub(super) fn judge(claims: &Object, by: &OAuthIssuer, now: i64) -> Result<Grant, Refusal> {
+pub(super) fn judge(claims: &Object, by: &OAuthIssuer, now: i64, known: Known<'_>) -> Result<Grant, Refusal> {
     let leeway = i64::try_from(by.leeway.as_secs()).unwrap_or(0);
     let expires = time(claims, "exp")?.ok_or_else(|| Refusal::Claim("exp".to_owned()))?;
     let until = expires.saturating_add(leeway);
@@ -74,10 +75,10 @@ pub(super) fn judge(claims: &Object, by: &OAuthIssuer, now: i64) -> Result<Grant
     }
     let name = format!("{}:{}", by.name, name(claims, by)?);
     let values = values(claims, &by.roles_claim)?;
-    match role(&by.roles, &values) {
+    match role(&by.roles, &values, known) {
         Some((role, scope)) => {
-            let known: BTreeSet<&str> = by.roles.iter().map(|rule| rule.value.as_str()).collect();
-            let values: Vec<&str> = known.into_iter().filter(|value| values.contains(value)).collect();
+            let ours: BTreeSet<&str> = by.roles.iter().map(|rule| rule.value.as_str()).collect();
+            let values: Vec<&str> = ours.into_iter().filter(|value| values.contains(value)).collect();
             Ok(Grant { name, role, scope, values: values.join("\n"), until })
         }
         None => Err(Refusal::NoRole { name, claim: by.roles_claim.clone(), issuer: by.name.clone() }),
@@ -158,20 +159,8 @@ fn values<'c>(claims: &'c Object, claim: &str) -> Result<Vec<&'c str>, Refusal> 
     }
 }
 
-/// The highest role that the values are worth, on all nodes that rules of this role name. A rule of a lower role adds
-/// no nodes: that would give the higher role on nodes where nobody has granted it.
-pub(super) fn role(rules: &[OAuthRole], values: &[&str]) -> Option<(Role, Scope)> {
-    let matched: Vec<&OAuthRole> = rules.iter().filter(|rule| values.contains(&rule.value.as_str())).collect();
-    let role = matched.iter().map(|rule| rule.role).max()?;
-    let (mut nodes, mut groups) = (BTreeSet::new(), BTreeSet::new());
-    for rule in matched.into_iter().filter(|rule| rule.role == role) {
-        match &rule.scope {
-            Scope::All => return Some((role, Scope::All)),
-            Scope::Some { nodes: n, groups: g } => {
-                nodes.extend(n.iter().cloned());
-                groups.extend(g.iter().cloned());
-            }
-        }
-    }
-    Some((role, Scope::Some { nodes, groups }))
+/// The highest role that the values are worth, and its nodes; see [`highest`].
+pub(super) fn role(rules: &[OAuthRole], values: &[&str], known: Known<'_>) -> Option<(Role, Scope)> {
+    let matched = rules.iter().filter(|rule| values.contains(&rule.value.as_str()));
+    highest(matched.map(|rule| (&rule.role, &rule.scope)), known)
 }

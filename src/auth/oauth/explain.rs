@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Checked, OAuth, check, now};
 use crate::{
+    auth::roles,
     config::AuthConfig,
     model::{NodeId, Scope},
     wire::jose::{Jws, json},
@@ -25,9 +26,10 @@ pub struct Explanation {
 
 /// Explains a token with these settings. Keys are fetched now, if they are to be fetched.
 pub async fn token(settings: &AuthConfig, token: &str) -> Explanation {
-    let oauth = OAuth::new(&settings.oauth);
+    let oauth = OAuth::new(&settings.oauth, Box::new(roles::believing));
     let issuers = oauth.issuers.load_full();
-    let verdict = if issuers.is_empty() { Err(super::Refusal::Off) } else { check(&issuers, token, now()).await };
+    let verdict =
+        if issuers.is_empty() { Err(super::Refusal::Off) } else { check(&issuers, token, now(), &oauth.known).await };
     let accepted = verdict.is_ok();
     let mut facts = match verdict {
         Ok(Checked { grant, issuer, .. }) => {

@@ -41,7 +41,7 @@ use self::{
 use super::Principal;
 use crate::{
     config::OAuthIssuer,
-    model::{Role, Scope},
+    model::{Privileges, Role, Scope},
     wire::jose::{Jws, JwsError, json, jws::MAX_TOKEN},
 };
 
@@ -54,7 +54,11 @@ const SHOWN: usize = 64;
 pub(super) struct OAuth {
     issuers: ArcSwap<Vec<Arc<Issuer>>>,
     seen: Seen,
+    known: Knows,
 }
+
+/// What a role is good for; `None`: there is no such role.
+pub(super) type Knows = Box<dyn Fn(&Role) -> Option<Privileges> + Send + Sync>;
 
 /// A token whose signature is right, and what it is worth.
 struct Checked {
@@ -65,10 +69,11 @@ struct Checked {
 
 impl OAuth {
     /// Has to be called on a runtime when keys are fetched.
-    pub fn new(settings: &[Arc<OAuthIssuer>]) -> Self {
+    pub fn new(settings: &[Arc<OAuthIssuer>], known: Knows) -> Self {
         Self {
             issuers: ArcSwap::from_pointee(settings.iter().map(|one| Issuer::start(one, None)).collect()),
             seen: Seen::default(),
+            known,
         }
     }
 
@@ -86,6 +91,11 @@ impl OAuth {
         let new: Vec<_> = settings.iter().map(start).collect();
         self.seen.only(&new);
         self.issuers.store(Arc::new(new));
+    }
+
+    /// Roles are others now: which one a token is worth may be another.
+    pub fn judge_anew(&self) {
+        self.seen.clear();
     }
 
     /// Whether there is an issuer at all.
@@ -109,11 +119,14 @@ impl OAuth {
         let hash: [u8; 32] = Sha256::digest(token).into();
         let now = now();
         if let Some(accepted) = self.seen.look(&hash, now, &issuers) {
-            return Ok((accepted.principal, accepted.values));
+            // What the role is good for may be another thing since.
+            let privileges = (self.known)(&accepted.principal.role).unwrap_or_default();
+            return Ok((Principal { privileges, ..accepted.principal }, accepted.values));
         }
-        let Checked { grant, issuer, key } = check(&issuers, token, now).await?;
+        let Checked { grant, issuer, key } = check(&issuers, token, now, &self.known).await?;
         let principal = Principal {
             name: Arc::from(grant.name),
+            privileges: (self.known)(&grant.role).unwrap_or_default(),
             role: grant.role,
             scope: Arc::new(grant.scope),
             must_change_password: false,
@@ -136,7 +149,7 @@ impl OAuth {
         read(&issuers, token)
             .and_then(|read| {
                 signed(&read.issuer, &read.jws)?;
-                claims::judge(&read.claims, &read.issuer.settings, now)
+                claims::judge(&read.claims, &read.issuer.settings, now, &self.known)
             })
             .is_ok()
     }
@@ -147,7 +160,7 @@ impl OAuth {
         let issuers = self.issuers.load();
         let issuer = issuers.iter().find(|one| one.settings.name == issuer)?;
         let values: Vec<&str> = values.lines().collect();
-        claims::role(&issuer.settings.roles, &values)
+        claims::role(&issuer.settings.roles, &values, &self.known)
     }
 }
 
@@ -177,7 +190,7 @@ fn read<'t>(issuers: &[Arc<Issuer>], token: &'t str) -> Result<Read<'t>, Refusal
 }
 
 /// Checks a token from its first byte to its last claim. May wait for keys.
-async fn check(issuers: &[Arc<Issuer>], token: &str, now: i64) -> Result<Checked, Refusal> {
+async fn check(issuers: &[Arc<Issuer>], token: &str, now: i64, known: &Knows) -> Result<Checked, Refusal> {
     let Read { jws, claims, issuer } = read(issuers, token)?;
     let key = match signed(&issuer, &jws) {
         Err(Refusal::UnknownKey { .. } | Refusal::WhichKey(..) | Refusal::NoKeys(..)) if issuer.again().await => {
@@ -185,7 +198,7 @@ async fn check(issuers: &[Arc<Issuer>], token: &str, now: i64) -> Result<Checked
         }
         other => other?,
     };
-    let grant = claims::judge(&claims, &issuer.settings, now)?;
+    let grant = claims::judge(&claims, &issuer.settings, now, known)?;
     Ok(Checked { grant, issuer, key })
 }
 

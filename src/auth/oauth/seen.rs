@@ -62,6 +62,11 @@ impl Seen {
         room.insert(token, accepted);
     }
 
+    /// Forgets all.
+    pub fn clear(&self) {
+        self.room().clear();
+    }
+
     /// Forgets what does not belong to these issuers, so that the others' tasks end.
     pub fn only(&self, current: &[Arc<Issuer>]) {
         self.room().retain(|_, entry| current.iter().any(|issuer| Arc::ptr_eq(issuer, &entry.issuer)));

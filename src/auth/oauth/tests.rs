@@ -56,7 +56,7 @@ fn claims() -> Value {
 fn judged(change: impl Fn(&mut json::Object), by: &OAuthIssuer) -> Result<Grant, Refusal> {
     let mut claims = claims().as_object().unwrap().clone();
     change(&mut claims);
-    claims::judge(&claims, by, NOW)
+    claims::judge(&claims, by, NOW, &Role::predefined)
 }
 
 #[allow(clippy::needless_pass_by_value)] // as `json!` makes them
@@ -235,7 +235,7 @@ fn token(pair: &Pair, kid: &str, change: impl Fn(&mut json::Object)) -> String {
 async fn a_checked_token_ends_with_its_key_and_with_its_configuration() {
     let (a, b) = (pair("a"), pair("b"));
     let with = |pairs: &[&Pair]| vec![Arc::new(settings(set(pairs)))];
-    let oauth = OAuth::new(&with(&[&a, &b]));
+    let oauth = OAuth::new(&with(&[&a, &b]), Box::new(Role::predefined));
     let (of_a, of_b) = (token(&a, "a", |_| {}), token(&b, "b", |_| {}));
     for token in [&of_a, &of_b, &of_a] {
         let (who, values) = oauth.bearer(token).await.unwrap();
@@ -264,7 +264,7 @@ async fn a_checked_token_ends_with_its_key_and_with_its_configuration() {
 async fn issuers_and_keys_are_not_mixed_up() {
     let (a, b) = (pair("k"), pair("k"));
     let second = OAuthIssuer { name: "two".into(), issuer: "https://two.example".into(), ..settings(set(&[&b])) };
-    let oauth = OAuth::new(&[Arc::new(settings(set(&[&a]))), Arc::new(second)]);
+    let oauth = OAuth::new(&[Arc::new(settings(set(&[&a]))), Arc::new(second)], Box::new(Role::predefined));
     let iss = |iss: &'static str| move |c: &mut json::Object| drop(c.insert("iss".into(), json!(iss)));
     assert_eq!(oauth.bearer(&token(&b, "k", iss("https://two.example"))).await.unwrap().0.name.as_ref(), "two:ann");
     assert_eq!(oauth.bearer(&token(&b, "k", |_| {})).await.err(), Some(Refusal::Signature));

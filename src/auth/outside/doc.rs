@@ -25,7 +25,7 @@ impl OutsideDoc {
         Self {
             name: Arc::clone(&identity.name),
             source: identity.source,
-            role: identity.role,
+            role: identity.role.clone(),
             scope: Scope::clone(&identity.scope),
             handle: identity.handle(),
             checked: identity.checked.load(Ordering::Relaxed),

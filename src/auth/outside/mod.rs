@@ -25,7 +25,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{AccountInfo, Principal};
+use super::{AccountInfo, Principal, roles::Roles};
 use crate::{
     model::{Role, Scope},
     store::{Expect, Kind, Safety, Store, StoreError},
@@ -87,23 +87,27 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub fn principal(&self, session: Option<Arc<str>>) -> Principal {
+    pub fn principal(&self, roles: &Roles, session: Option<Arc<str>>) -> Principal {
         Principal {
             name: Arc::clone(&self.name),
-            role: self.role,
+            role: self.role.clone(),
+            privileges: roles.privileges(&self.role),
             scope: Arc::clone(&self.scope),
             must_change_password: false,
             session,
         }
     }
 
-    fn info(&self, enabled: bool) -> AccountInfo {
+    fn info(&self, roles: &Roles, enabled: bool) -> AccountInfo {
         AccountInfo {
             name: Arc::clone(&self.name),
-            role: self.role,
+            role: self.role.clone(),
+            privileges: roles.privileges(&self.role),
             scope: Arc::clone(&self.scope),
             enabled,
             must_change_password: false,
+            password_expires: None,
+            locked: false,
             revision: self.generation,
         }
     }
@@ -237,7 +241,7 @@ impl Outside {
         let identity = Arc::new(Identity {
             name: Arc::clone(&who.name),
             source,
-            role: who.role,
+            role: who.role.clone(),
             scope: Arc::clone(&who.scope),
             handle: Mutex::new(known.as_ref().and_then(|known| known.handle())),
             doubted: AtomicBool::new(false),
@@ -257,11 +261,11 @@ impl Outside {
     }
 
     /// What is known of that name; of several sources the one seen last. `believed`: its rights still hold.
-    pub fn known(&self, name: &str, believed: impl Fn(&Identity) -> bool) -> Option<AccountInfo> {
+    pub fn known(&self, name: &str, roles: &Roles, believed: impl Fn(&Identity) -> bool) -> Option<AccountInfo> {
         let table = self.table();
         let all = table.by_name.get(name)?;
         let newest = all.iter().max_by_key(|i| (believed(i), i.seen.load(Ordering::Relaxed)))?;
-        Some(newest.info(believed(newest)))
+        Some(newest.info(roles, believed(newest)))
     }
 
     /// Its source knows it no more.

@@ -7,7 +7,8 @@ use super::*;
 use crate::{model::NodeId, store::MemoryStore};
 
 fn who(name: &str, role: Role) -> Principal {
-    Principal { name: name.into(), role, scope: Arc::default(), must_change_password: false, session: None }
+    let privileges = role.predefined().unwrap_or_default();
+    Principal { name: name.into(), role, privileges, scope: Arc::default(), must_change_password: false, session: None }
 }
 
 fn believed(_: &Identity) -> bool {
@@ -23,18 +24,21 @@ async fn they_are_known_after_a_restart_and_their_rights_are_the_last_ones() {
     assert_eq!(first.generation, same.generation);
     let other = outside.remember(&who("ann", Role::ReadOnly), Source::Ldap, Some("ann@x")).unwrap();
     assert_ne!(first.generation, other.generation);
-    assert!(outside.known("bob", believed).is_none());
+    assert!(outside.known("bob", &Roles::default(), believed).is_none());
     outside.save(&*store, false).await;
 
     let again = Outside::open(&*store).await.unwrap();
-    let known = again.known("ann", believed).unwrap();
+    let known = again.known("ann", &Roles::default(), believed).unwrap();
     assert_eq!((known.role, known.enabled), (Role::ReadOnly, true));
     assert!(known.revision >= FIRST, "never the revision of an account");
     assert_eq!(again.get("ann", Source::Ldap).unwrap().handle().as_deref(), Some("ann@x"));
-    assert!(!again.known("ann", |_| false).unwrap().enabled, "rights that are not believed any more");
+    assert!(
+        !again.known("ann", &Roles::default(), |_| false).unwrap().enabled,
+        "rights that are not believed any more"
+    );
 
     again.forget("ann", Source::Ldap);
-    assert!(again.known("ann", believed).is_none());
+    assert!(again.known("ann", &Roles::default(), believed).is_none());
     again.save(&*store, false).await;
     assert!(store.list(Kind::Outside).await.unwrap().is_empty());
 }
@@ -47,10 +51,10 @@ fn one_name_may_come_from_two_places() {
     outside.remember(&who("ann", Role::Operator), Source::Ldap, None).unwrap();
     outside.remember(&limited, Source::Token, None).unwrap();
     let token = |i: &Identity| i.source == Source::Token;
-    assert_eq!(*outside.known("ann", token).unwrap().scope, scope);
-    assert_eq!(outside.known("ann", |i| !token(i)).unwrap().role, Role::Operator);
+    assert_eq!(*outside.known("ann", &Roles::default(), token).unwrap().scope, scope);
+    assert_eq!(outside.known("ann", &Roles::default(), |i| !token(i)).unwrap().role, Role::Operator);
     outside.forget("ann", Source::Token);
-    assert_eq!(outside.known("ann", believed).unwrap().role, Role::Operator);
+    assert_eq!(outside.known("ann", &Roles::default(), believed).unwrap().role, Role::Operator);
     assert_eq!(outside.of(Source::Ldap).len(), 1);
     assert!(outside.of(Source::Token).is_empty());
 }
@@ -70,9 +74,9 @@ async fn who_was_not_seen_for_long_is_forgotten_and_nonsense_is_dropped() {
         store.put(Kind::Outside, key, Expect::Any, body, Safety::Behind).await.unwrap();
     }
     let outside = Outside::open(&*store).await.unwrap();
-    assert!(outside.known("old", believed).is_some());
+    assert!(outside.known("old", &Roles::default(), believed).is_some());
     outside.save(&*store, false).await;
-    assert!(outside.known("old", believed).is_none());
+    assert!(outside.known("old", &Roles::default(), believed).is_none());
     assert!(store.list(Kind::Outside).await.unwrap().is_empty());
 }
 

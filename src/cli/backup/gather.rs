@@ -22,8 +22,16 @@ const PIECE: usize = 1 << 20;
 /// Largest file taken along besides the state file: keys and certificates have a few kilobytes.
 const MAX_SMALL: u64 = 1 << 20;
 /// Files besides the state file, as made by `api::tls` and `auth`; those that are not there are left out.
-const SMALL: &[&str] =
-    &["tls/ca.pem", "tls/ca-key.pem", "tls/cert.pem", "tls/key.pem", "tls/replaced.pem", "first-password"];
+const SMALL: &[&str] = &[
+    "tls/ca.pem",
+    "tls/ca-key.pem",
+    "tls/cert.pem",
+    "tls/key.pem",
+    "tls/replaced.pem",
+    "tls/requested-key.pem",
+    "tls/client-ca.pem",
+    "first-password",
+];
 
 /// Name of the copy that is made for the time of a backup. In the state folder: it is the one place where the service
 /// may write, and its owner's alone.

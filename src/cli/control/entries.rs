@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    auth::AccountInfo,
+    auth::{AccountInfo, RoleInfo},
     config::{self, Facts, Server},
     fleet::{Hold, NodeView, view},
     model::{PowerState, Reading, Scope, Stated},
@@ -190,6 +190,30 @@ pub struct AccountEntry {
     pub enabled: bool,
     /// Has to choose another password first.
     pub must_change_password: bool,
+    /// Somebody who guessed its password is locked out at some address.
+    #[serde(default)]
+    pub locked: bool,
+}
+
+/// A role.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RoleEntry {
+    /// Its name.
+    pub name: String,
+    /// It can't be changed.
+    pub predefined: bool,
+    /// What it is good for.
+    pub privileges: Vec<String>,
+}
+
+impl From<&RoleInfo> for RoleEntry {
+    fn from(info: &RoleInfo) -> Self {
+        Self {
+            name: info.role.to_string(),
+            predefined: info.role.predefined().is_some(),
+            privileges: info.privileges.list().map(str::to_owned).collect(),
+        }
+    }
 }
 
 fn rfc3339(at: time::OffsetDateTime) -> String {
@@ -349,6 +373,7 @@ impl From<&AccountInfo> for AccountEntry {
             limited,
             enabled: info.enabled,
             must_change_password: info.must_change_password,
+            locked: info.locked,
         }
     }
 }

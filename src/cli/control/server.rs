@@ -20,13 +20,13 @@ use crate::{
     },
     config::Problem,
     fleet::{Fleet, Fresh, Op, OpError, Outcome, Target},
-    model::{Actor, EndpointId, Face, NodeId, Role, Scope},
+    model::{Actor, EndpointId, Face, NodeId, Privileges, Role, Scope},
     store::Store,
 };
 
 use super::{
-    entries::{AccountEntry, EndpointEntry, NodeEntry, StatusEntry, addresses, trust},
-    wire::{AccountAsk, Answer, Ask, EndpointAsk, MAX_LINE, NodeAsk, OpResult, Request, VERSION},
+    entries::{AccountEntry, EndpointEntry, NodeEntry, RoleEntry, StatusEntry, addresses, trust},
+    wire::{AccountAsk, Answer, Ask, EndpointAsk, MAX_LINE, NodeAsk, OpResult, Request, RoleAsk, VERSION},
 };
 
 /// Connections served at once; further ones wait.
@@ -165,6 +165,7 @@ async fn talk(stream: UnixStream, uid: u32, desk: &impl Desk) -> io::Result<()> 
     let who = Actor {
         principal: Arc::from(format!("local:{uid}")),
         role: Role::Administrator,
+        privileges: Privileges::ALL,
         scope: Arc::new(Scope::All),
         face: Face::Cli,
         request: Arc::from(request_id),
@@ -440,6 +441,7 @@ pub(in crate::cli) async fn account(
             };
             auth.change(&name, patch, None, false).await.map(|_| ("password changed", name))
         }
+        AccountAsk::Role(ask) => return role(auth, who, ask, out).await,
         AccountAsk::Remove { name } => auth.remove(&name, None).await.map(|()| ("removed", name)),
     };
     match done {
@@ -449,6 +451,33 @@ pub(in crate::cli) async fn account(
         }
         Err(error) => Err(Failure::from(&error)),
     }
+}
+
+/// Roles, likewise.
+async fn role(auth: &Auth, who: &Actor, ask: RoleAsk, out: &mpsc::Sender<Answer>) -> Result<(), Failure> {
+    let (what, name, done) = match ask {
+        RoleAsk::List => {
+            for info in auth.roles() {
+                item(out, &RoleEntry::from(&info)).await?;
+            }
+            return Ok(());
+        }
+        RoleAsk::Add { name, privileges } => {
+            let done = auth.create_role(&name, privileges).await.map(drop);
+            ("added", name, done)
+        }
+        RoleAsk::Set { name, privileges } => {
+            let done = auth.change_role(&name, privileges, None).await.map(drop);
+            ("changed", name, done)
+        }
+        RoleAsk::Remove { name } => {
+            let done = auth.remove_role(&name, None).await;
+            ("removed", name, done)
+        }
+    };
+    done.map_err(|error| Failure::from(&error))?;
+    tracing::info!(target: "audit", principal = %who.principal, request = %who.request, role = %name, "role {what}");
+    item(out, &OpResult::done(name)).await
 }
 
 fn scope(nodes: Vec<String>, groups: Vec<String>) -> Result<Scope, Failure> {

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use crate::{
     cli::exit::Failure,
     fleet,
-    model::{BootPatch, Led, ResetType, Role, Secret},
+    model::{BootPatch, Led, Privileges, ResetType, Role, Secret},
 };
 
 /// Grows when an old client and a new service would misunderstand each other.
@@ -166,6 +166,35 @@ pub enum AccountAsk {
     /// Away with it.
     Remove {
         /// Whose.
+        name: String,
+    },
+    /// Something about roles.
+    Role(RoleAsk),
+}
+
+/// What can be done with roles.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RoleAsk {
+    /// All of them.
+    List,
+    /// A new one.
+    Add {
+        /// Its name.
+        name: String,
+        /// What it is good for.
+        privileges: Privileges,
+    },
+    /// Other privileges.
+    Set {
+        /// Whose.
+        name: String,
+        /// What it is good for.
+        privileges: Privileges,
+    },
+    /// Away with it.
+    Remove {
+        /// Which.
         name: String,
     },
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Kinds that began within a schema: nobody wrote them when its state file was made.
-const LATER: [Kind; 3] = [Kind::Outside, Kind::Sweep, Kind::Aggregate];
+const LATER: [Kind; 5] = [Kind::Role, Kind::Policy, Kind::Outside, Kind::Sweep, Kind::Aggregate];
 
 async fn opens(folder: &Path) {
     let shown = folder.display();

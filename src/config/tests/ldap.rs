@@ -100,7 +100,7 @@ fn mistakes_are_found() {
         ("recheck", "user_filter = \"(uid=*)\"\nrecheck", "has no {user}"),
         ("recheck", "name_attribute = \"u(d\"\nrecheck", "can't be the name of an attribute"),
         ("\"1m\"", "\"2h\"", "is shorter than `recheck`"),
-        ("role = \"ReadOnly\"", "role = \"readonly\"", "is not a value of this key"),
+        ("role = \"ReadOnly\"", "role = \"readonly\"", "is too much like ReadOnly"),
         ("nodes = [\"n1\"]", "nodes = []", "names none"),
         ("nodes = [\"n1\"]", "node = [\"n1\"]", "unknown key"),
         ("cn=r,dc=x", "CN=ops, dc=example,dc=org", "is named twice"),

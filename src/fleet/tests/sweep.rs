@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use super::rig::{Device, Rig, config, node, seconds};
 use crate::{
     fleet::{AggregateError, OpError, Sweep, Swept, TaskView, clock},
-    model::{Actor, NodeId, ResetType, Role, Scope},
+    model::{Actor, NodeId, Privileges, ResetType, Scope},
     store::MemoryStore,
 };
 
@@ -86,10 +86,10 @@ async fn nobody_sweeps_what_they_may_not_see_or_switch() {
     let pdu = Device::pdu("pdu", 6);
     let rig = Rig::new(config(&[&pdu], nodes(6))).await;
     let one = Scope::Some { nodes: BTreeSet::from(["n1".parse().unwrap()]), groups: BTreeSet::new() };
-    let limited = Actor { role: Role::Operator, scope: Arc::new(one), ..Actor::internal("t") };
+    let limited = Actor { privileges: Privileges::OPERATOR, scope: Arc::new(one), ..Actor::internal("t") };
     let refused = rig.fleet.sweep(&limited, asked(ResetType::On, None, 0)).await.unwrap_err();
     assert!(matches!(&refused, OpError::NotFound(what) if what.contains("n2")), "{refused}");
-    let reader = Actor { role: Role::ReadOnly, ..Actor::internal("t") };
+    let reader = Actor { privileges: Privileges::READ_ONLY, ..Actor::internal("t") };
     let refused = rig.fleet.sweep(&reader, asked(ResetType::On, None, 0)).await.unwrap_err();
     assert!(matches!(refused, OpError::Forbidden { .. }));
     assert_eq!(pdu.relay("1"), (0, 0, false));
@@ -154,7 +154,7 @@ async fn sets_are_kept_changed_and_limited() {
     assert!(matches!(group, AggregateError::Configured));
     // Somebody who may see one of the two.
     let one = Scope::Some { nodes: BTreeSet::from(["n3".parse().unwrap()]), groups: BTreeSet::new() };
-    let limited = Actor { role: Role::Operator, scope: Arc::new(one), ..Actor::internal("t") };
+    let limited = Actor { privileges: Privileges::OPERATOR, scope: Arc::new(one), ..Actor::internal("t") };
     assert_eq!(rig.fleet.aggregate(&limited, &made.id).unwrap().nodes, ids(3..=3));
     assert!(rig.fleet.aggregate(&limited, "group-rack1").is_none());
     let refused = rig.fleet.remove_aggregate(&limited, &made.id, None).await.unwrap_err();

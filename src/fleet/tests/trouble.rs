@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::rig::{Device, Rig, config, node, reference, seconds};
 use crate::{
     fleet::{Fresh, Op, OpError, Target, clock},
-    model::{Act, Fault, PowerAct, PowerState, ResetType, Role},
+    model::{Act, Fault, PowerAct, PowerState, Privileges, ResetType},
 };
 
 #[tokio::test(start_paused = true)]
@@ -181,9 +181,9 @@ async fn a_held_endpoint_has_no_traffic() {
 async fn who_may_look_may_not_touch() {
     let pdu = Device::pdu("pdu", 1);
     let mut rig = Rig::new(config(&[&pdu], vec![node("n1", None, &["pdu/1"])])).await;
-    rig.who.role = Role::ReadOnly;
+    rig.who.privileges = Privileges::READ_ONLY;
     assert!(matches!(rig.reset("n1", ResetType::On).await, Err(OpError::Forbidden { .. })));
-    rig.who.role = Role::Operator;
+    rig.who.privileges = Privileges::OPERATOR;
     rig.who.scope = Arc::new(crate::model::Scope::Some { nodes: ["n2".parse().unwrap()].into(), groups: [].into() });
     assert!(matches!(rig.reset("n1", ResetType::On).await, Err(OpError::NotFound(_))));
     assert!(rig.fleet.nodes(&rig.who).is_empty() && rig.fleet.node(&rig.who, "n1").is_none());

@@ -1,10 +1,8 @@
 //! A node's audit trail: who did what, what came of it, and what was refused.
 
-use std::sync::Arc;
-
 use rackfish::{
     fleet::{Fresh, Layer, Op, Target},
-    model::{Actor, Face, NodeId, Role, Scope},
+    model::{Actor, Face, NodeId},
 };
 
 use super::*;
@@ -42,13 +40,7 @@ async fn who_did_what_to_a_node_is_in_its_audit_trail() {
     let boot = json!({"Boot": {"BootSourceOverrideTarget": "Pxe", "BootSourceOverrideEnabled": "Once"}});
     assert_eq!(rig.patch(&format!("{SYSTEMS}/ipmi-1"), boot).await.status, 200);
     // Somebody in the rack holds it, on the command line.
-    let ann = Actor {
-        principal: "local:0".into(),
-        role: Role::Administrator,
-        scope: Arc::new(Scope::All),
-        face: Face::Cli,
-        request: "r-7".into(),
-    };
+    let ann = Actor { principal: "local:0".into(), face: Face::Cli, request: "r-7".into(), ..Actor::internal("test") };
     let target = Target::Node(NodeId::new("ipmi-1").unwrap(), Layer::Effective);
     let hold = Op::Hold { reason: "a disk is out".to_owned(), until: None };
     rig.fleet.run(&ann, target, hold, Fresh::Cached).await.unwrap();

@@ -49,7 +49,7 @@ impl Pair {
         Self { certificate: builder.build(), key }
     }
 
-    fn identity(&self) -> reqwest::Identity {
+    pub(super) fn identity(&self) -> reqwest::Identity {
         let (certificate, key) = (self.certificate.to_pem().unwrap(), self.key.private_key_to_pem_pkcs8().unwrap());
         reqwest::Identity::from_pkcs8_pem(&certificate, &key).unwrap()
     }

@@ -1,8 +1,9 @@
-//! AccountService and accounts. Writes are compare-and-set: of several that name one ETag, one gets through.
+//! Accounts (their service is in `account_service`). Writes are compare-and-set: of several that name one ETag, one gets through.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     super::{
@@ -15,28 +16,27 @@ use super::{
         reply::Reply,
         route::Params,
     },
-    collection, privilege_map, roles,
+    account_service, collection, roles,
 };
 use crate::{
-    auth::{AccountInfo, AccountPatch, Principal, oauth::IssuerInfo},
-    config::{Ldap, LdapSchema, OAuthKeys},
+    auth::{AccountInfo, AccountPatch, Principal, RoleInfo},
     model::{NodeId, Role, Scope, Secret},
 };
 
 /// The service.
 pub const URI: &str = "/redfish/v1/AccountService";
 /// The collection.
-const ACCOUNTS: &str = "/redfish/v1/AccountService/Accounts";
-/// Longest password: more is not hashed.
-const MAX_PASSWORD: u32 = 256;
-
+pub const ACCOUNTS: &str = "/redfish/v1/AccountService/Accounts";
 /// The service.
 pub static SERVICE: Resource = Resource {
     schema: "AccountService",
     version: "v1_18_1",
     uris: &[URI],
-    verbs: &[Verb::get(USERS_OR_SELF, service)],
-    summary: "Accounts, roles and password rules.",
+    verbs: &[
+        Verb::get(USERS_OR_SELF, account_service::get),
+        Verb::of(Method::Patch, USERS, |call| Box::pin(account_service::patch(call))),
+    ],
+    summary: "Accounts, roles and the rules for passwords and lockout.",
     queries: Queries::Single,
 };
 
@@ -88,76 +88,6 @@ fn account(call: &Call<'_>) -> Result<AccountInfo, Error> {
 }
 
 #[allow(clippy::unnecessary_wraps)]
-fn service(call: &Call<'_>) -> Result<Reply, Error> {
-    let config = call.face.fleet.config();
-    let mut doc = Doc::resource(&SERVICE, URI);
-    doc.set("Id", "AccountService")
-        .set("Name", "Account service")
-        .set("ServiceEnabled", true)
-        .set("MinPasswordLength", config.auth.min_password)
-        .set("MaxPasswordLength", MAX_PASSWORD)
-        .set("HTTPBasicAuth", "Enabled")
-        .set("LocalAccountAuth", "Enabled")
-        .list("SupportedAccountTypes", ["Redfish"])
-        .obj("Status", |o| {
-            o.set("State", "Enabled").set("Health", "OK");
-        })
-        .link("Accounts", ACCOUNTS)
-        .link("Roles", roles::URI)
-        .link("PrivilegeMap", privilege_map::URI);
-    // The schema has a place for one; the others are configured and work all the same.
-    if let Some(first) = call.face.auth.issuers().first() {
-        oauth(&mut doc, first);
-    }
-    if let Some(ldap) = &config.auth.ldap {
-        let (name, other) = match ldap.schema {
-            LdapSchema::Ad => ("ActiveDirectory", "LDAP"),
-            LdapSchema::Rfc2307bis | LdapSchema::Rfc2307 => ("LDAP", "ActiveDirectory"),
-        };
-        doc.obj(name, |o| directory(o, ldap, call.has("ConfigureUsers"))).obj(other, |o| {
-            o.set("ServiceEnabled", false);
-        });
-    }
-    Ok(Reply::ok(doc))
-}
-
-/// `OAuth2`: read-only, as it is configured. The keys of an issuer that is asked for them are its own to publish.
-fn oauth(doc: &mut Doc, issuer: &IssuerInfo) {
-    let settings = &issuer.settings;
-    doc.obj("OAuth2", |o| {
-        o.set("ServiceEnabled", true);
-        if let OAuthKeys::Url { url, .. } = &settings.keys {
-            o.list("ServiceAddresses", [url.as_str()]);
-        }
-        o.obj("OAuth2Service", |o| {
-            o.set("Issuer", settings.issuer.as_str()).list("Audience", settings.audience.iter().map(String::as_str));
-            match &settings.keys {
-                OAuthKeys::Url { .. } => o.set("Mode", "Discovery"),
-                OAuthKeys::File { .. } => {
-                    let keys = openssl::base64::encode_block(issuer.set.to_string().as_bytes());
-                    o.set("Mode", "Offline").set("OAuthServiceSigningKeys", keys)
-                }
-            };
-        });
-    });
-}
-
-/// The directory, as `ExternalAccountProvider`. It is set up in the configuration: nothing here can be changed. Groups are
-/// for those who may change accounts.
-fn directory(o: &mut Doc, ldap: &Ldap, all: bool) {
-    o.set("ServiceEnabled", true).list("ServiceAddresses", ldap.servers.iter().map(|server| server.url.as_str()));
-    if all {
-        o.arr("RemoteRoleMapping", |a| {
-            for role in &ldap.roles {
-                a.item_obj(|o| {
-                    o.set("RemoteGroup", role.group.as_str()).set("LocalRole", role.role.as_str());
-                });
-            }
-        });
-    }
-}
-
-#[allow(clippy::unnecessary_wraps)]
 fn list(call: &Call<'_>) -> Result<Reply, Error> {
     let names: Vec<_> = call.face.auth.accounts().into_iter().filter(|a| visible(call, a)).map(|a| a.name).collect();
     Ok(collection(call, "Accounts", ACCOUNTS, names.iter()))
@@ -177,11 +107,14 @@ fn render(account: &AccountInfo) -> Doc {
         .set("Password", None::<bool>)
         .set("RoleId", account.role.as_str())
         .set("Enabled", account.enabled)
-        .set("Locked", false)
-        .set("PasswordChangeRequired", account.must_change_password)
+        .set("PasswordExpiration", account.password_expires)
+        // Neither a guesser nor the clock makes a client's ETag void.
+        .volatile(|doc| {
+            doc.set("Locked", account.locked).set("PasswordChangeRequired", account.must_change_password);
+        })
         .list("AccountTypes", ["Redfish"])
         .obj("Links", |o| {
-            o.link("Role", &roles::uri(account.role));
+            o.link("Role", &roles::uri(&account.role));
         });
     doc.obj("Oem", |o| {
         o.obj("Rackfish", |o| {
@@ -229,26 +162,51 @@ fn scope(fields: &mut Fields, current: &Value) -> Option<Scope> {
     scope
 }
 
-const ROLES: [Role; 3] = [Role::Administrator, Role::Operator, Role::ReadOnly];
+/// `RoleId`: one that there is.
+fn role(roles: &[RoleInfo], fields: &mut Fields) -> Option<Role> {
+    let name = fields.string("RoleId")?;
+    let found = roles.iter().find(|info| info.role.as_str() == name).map(|info| info.role.clone());
+    if found.is_none() {
+        let names: Vec<&str> = roles.iter().map(|info| info.role.as_str()).collect();
+        fields.not_in_list("RoleId", &name, &names);
+    }
+    found
+}
+
+/// `Locked`: ends locks, and makes none.
+fn locked(fields: &mut Fields) -> bool {
+    let locked = fields.boolean("Locked");
+    if locked == Some(true) {
+        let message = m::PROPERTY_INCORRECT.with(["Locked", "true"]);
+        fields.problem(message.detail("Nobody locks accounts by hand; set Enabled to false.").about("Locked"));
+    }
+    locked == Some(false)
+}
+
+/// `PasswordExpiration`: a time, or null for never.
+#[allow(clippy::option_option)] // absent, null, a time
+fn expiration(fields: &mut Fields) -> Option<Option<OffsetDateTime>> {
+    let Some(text) = fields.nullable_string("PasswordExpiration")? else { return Some(None) };
+    let at = OffsetDateTime::parse(&text, &Rfc3339).ok();
+    if at.is_none() {
+        let why = "It has to be like 2030-01-31T12:00:00Z, or null for never.";
+        fields.ill_formed("PasswordExpiration", &text, why);
+    }
+    at.map(Some)
+}
 
 /// Takes what POST and PATCH have in common.
-fn changes(fields: &mut Fields, current: &Value) -> AccountPatch {
+fn changes(roles: &[RoleInfo], fields: &mut Fields, current: &Value) -> AccountPatch {
     let patch = AccountPatch {
         password: fields.string("Password").map(Secret::new),
-        role: fields.one_of("RoleId", &ROLES, Role::as_str),
+        role: role(roles, fields),
         scope: scope(fields, current),
         enabled: fields.boolean("Enabled"),
         must_change_password: fields.boolean("PasswordChangeRequired"),
+        password_expires: expiration(fields),
+        unlock: locked(fields),
         keep_session: None,
     };
-    if fields.boolean("Locked") == Some(true) {
-        fields.problem(
-            m::PROPERTY_INCORRECT
-                .with(["Locked", "true"])
-                .detail("Accounts are never locked; set Enabled to false.")
-                .about("Locked"),
-        );
-    }
     if let Some(types) = fields.strings("AccountTypes").filter(|t| t.iter().any(|t| t != "Redfish")) {
         fields.not_in_list("AccountTypes", &types.join(", "), &["Redfish"]);
     }
@@ -263,8 +221,8 @@ async fn create(call: &Call<'_>) -> Result<Reply, Error> {
         }
     }
     let name = fields.string("UserName").unwrap_or_default();
-    let AccountPatch { password, role, scope, enabled, must_change_password, keep_session: _ } =
-        changes(&mut fields, &Value::Null);
+    let AccountPatch { password, role, scope, enabled, must_change_password, password_expires, .. } =
+        changes(&call.face.auth.roles(), &mut fields, &Value::Null);
     fields.finish(None)?;
     let (Some(password), Some(role)) = (password, role) else { return Err(call.not_found()) };
     call.note(format!("Create account {name:?} with role {role}"));
@@ -274,9 +232,9 @@ async fn create(call: &Call<'_>) -> Result<Reply, Error> {
         .create(&name, &password, role, scope.unwrap_or_default(), must_change_password.unwrap_or(false))
         .await
         .map_err(failed)?;
-    let made = if enabled == Some(false) {
-        let off = AccountPatch { enabled, ..AccountPatch::default() };
-        auth.change(&made.name, off, Some(made.revision), false).await.map_err(failed)?
+    let made = if enabled == Some(false) || password_expires.is_some() {
+        let more = AccountPatch { enabled, password_expires, ..AccountPatch::default() };
+        auth.change(&made.name, more, Some(made.revision), false).await.map_err(failed)?
     } else {
         made
     };
@@ -299,14 +257,16 @@ async fn patch(call: &Call<'_>) -> Result<Reply, Error> {
     let expect = expected(call, &account, &current)?;
     let value: Value = serde_json::from_slice(&current.bytes).unwrap_or_default();
     let mut fields = call.properties()?;
-    let mut patch = changes(&mut fields, &value);
+    let mut patch = changes(&call.face.auth.roles(), &mut fields, &value);
     fields.finish(Some(&value))?;
     let by_self = call.is_self(&account.name);
     patch.keep_session = call.principal.and_then(|p| p.session.clone()).filter(|_| by_self);
     let only_password = patch.role.is_none()
         && patch.scope.is_none()
         && patch.enabled.is_none()
-        && patch.must_change_password.is_none();
+        && patch.must_change_password.is_none()
+        && patch.password_expires.is_none()
+        && !patch.unlock;
     let must_change = call.principal.is_some_and(|p| p.must_change_password);
     if !only_password && (must_change || !call.has("ConfigureUsers")) {
         return Err(Error::forbidden());
@@ -324,9 +284,13 @@ async fn patch(call: &Call<'_>) -> Result<Reply, Error> {
 fn parts(patch: &AccountPatch) -> String {
     let mut parts = Vec::new();
     parts.extend(patch.password.as_ref().map(|_| "password".to_owned()));
-    parts.extend(patch.role.map(|r| format!("role {r}")));
+    parts.extend(patch.role.as_ref().map(|r| format!("role {r}")));
     parts.extend(patch.scope.as_ref().map(|s| format!("nodes {s:?}")));
     parts.extend(patch.enabled.map(|e| if e { "enabled".to_owned() } else { "disabled".to_owned() }));
+    parts.extend(
+        patch.password_expires.map(|at| at.map_or("password for ever".to_owned(), |at| format!("password until {at}"))),
+    );
+    parts.extend(patch.unlock.then(|| "unlock".to_owned()));
     parts.extend(patch.must_change_password.map(|m| format!("password change required: {m}")));
     parts.join(", ")
 }
@@ -350,14 +314,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::Privileges;
 
     fn info(revision: u64) -> AccountInfo {
         AccountInfo {
             name: "bob".into(),
             role: Role::Operator,
+            privileges: Privileges::OPERATOR,
             scope: Arc::default(),
             enabled: true,
             must_change_password: false,
+            password_expires: None,
+            locked: false,
             revision,
         }
     }
@@ -377,7 +345,9 @@ mod tests {
     fn read(body: &Value) -> Result<AccountPatch, Vec<&'static str>> {
         let current = serde_json::from_slice(&render(&info(1)).finish().bytes).unwrap();
         let mut fields = Fields::properties(body.to_string().as_bytes()).unwrap();
-        let patch = changes(&mut fields, &current);
+        let role = |role: Role| RoleInfo { privileges: role.predefined().unwrap(), role, revision: 0 };
+        let roles = Role::PREDEFINED.map(role);
+        let patch = changes(&roles, &mut fields, &current);
         fields.finish(Some(&current)).map_err(|e| e.messages.iter().map(|m| m.definition.key).collect::<Vec<_>>())?;
         Ok(patch)
     }

@@ -20,7 +20,7 @@ use super::{
         messages as m,
         reply::Reply,
     },
-    collection, managers, network_protocol,
+    client_certificates, collection, csr, managers, network_protocol,
 };
 use crate::api::tls::{ReloadableAcceptor, TlsError};
 
@@ -87,11 +87,13 @@ pub fn collection_uri() -> String {
     format!("{}/HTTPS/Certificates", network_protocol::uri())
 }
 
-fn certificate_uri() -> String {
+/// The URI of the certificate in use.
+pub fn certificate_uri() -> String {
     format!("{}/{ID}", collection_uri())
 }
 
-fn in_use<'c>(call: &'c Call<'_>) -> Result<&'c ReloadableAcceptor, Error> {
+/// What the service proves itself with; 404 where it is plain HTTP.
+pub fn in_use<'c>(call: &'c Call<'_>) -> Result<&'c ReloadableAcceptor, Error> {
     call.face.certificate.as_ref().ok_or_else(|| call.not_found())
 }
 
@@ -107,6 +109,7 @@ fn service(call: &Call<'_>) -> Result<Reply, Error> {
                     o.set("target", format!("{URI}/Actions/{ACTION}"))
                         .list("CertificateType@Redfish.AllowableValues", TYPES);
                 });
+                csr::offer(o);
             }
         });
     Ok(Reply::ok(doc))
@@ -119,9 +122,12 @@ fn locations_uri() -> String {
 fn locations(call: &Call<'_>) -> Result<Reply, Error> {
     in_use(call)?;
     let shown = call.face.fleet.manager(call.actor, managers::OURSELVES).is_some();
+    let own = shown.then(certificate_uri);
+    let clients = in_use(call)?.client_cas().all;
+    let clients = clients.iter().map(|(id, _)| client_certificates::uri(id));
     let mut doc = Doc::resource(&LOCATIONS, &locations_uri());
     doc.set("Id", "CertificateLocations").set("Name", "Where certificates are").obj("Links", |o| {
-        o.links("Certificates", shown.then(certificate_uri));
+        o.links("Certificates", own.into_iter().chain(clients));
     });
     Ok(Reply::ok(doc))
 }
@@ -147,12 +153,16 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
 
 fn render(chain: &[X509], fingerprint: &str) -> Doc {
     let mut doc = Doc::resource(&CERTIFICATE, &certificate_uri());
+    doc.set("Id", ID).set("Name", "Certificate of HTTPS").list("CertificateUsageTypes", ["Web"]);
+    describe(&mut doc, chain, fingerprint);
+    doc
+}
+
+/// What there is to say of any certificate, with what signed it.
+pub fn describe(doc: &mut Doc, chain: &[X509], fingerprint: &str) {
     let text: String = chain.iter().filter_map(|c| String::from_utf8(c.to_pem().ok()?).ok()).collect();
-    doc.set("Id", ID)
-        .set("Name", "Certificate of HTTPS")
-        .set("CertificateString", &text)
+    doc.set("CertificateString", &text)
         .set("CertificateType", if chain.len() > 1 { "PEMchain" } else { "PEM" })
-        .list("CertificateUsageTypes", ["Web"])
         .set("Fingerprint", fingerprint)
         .set("FingerprintHashAlgorithm", "TPM_ALG_SHA256");
     if let Some(own) = chain.first() {
@@ -162,7 +172,6 @@ fn render(chain: &[X509], fingerprint: &str) -> Doc {
             .opt("ValidNotBefore", crate::api::tls::date(own.not_before()).ok())
             .opt("ValidNotAfter", crate::api::tls::date(own.not_after()).ok());
     }
-    doc
 }
 
 /// `0A:1F`, as the schema wants serial numbers.
@@ -185,13 +194,19 @@ fn identify(o: &mut Doc, name: &X509NameRef) {
     }
 }
 
+/// An error where the configuration names the certificate.
+pub fn replaceable(tls: &ReloadableAcceptor, action: &'static str) -> Result<(), Error> {
+    if tls.can_replace() {
+        return Ok(());
+    }
+    let message = m::ACTION_NOT_SUPPORTED.with([action]);
+    let way_out = "Replace the file that server.tls.certificate names: it is read again.";
+    Err(Error::new(400, message.detail("The configuration names the certificate.").way_out(way_out)))
+}
+
 async fn replace(call: &Call<'_>) -> Result<Reply, Error> {
     let tls = in_use(call)?.clone();
-    if !tls.can_replace() {
-        let message = m::ACTION_NOT_SUPPORTED.with([ACTION]);
-        let way_out = "Replace the file that server.tls.certificate names: it is read again.";
-        return Err(Error::new(400, message.detail("The configuration names the certificate.").way_out(way_out)));
-    }
+    replaceable(&tls, ACTION)?;
     let mut fields = call.parameters(ACTION)?;
     for key in ["CertificateString", "CertificateType", "CertificateUri"] {
         if !fields.has(key) {
@@ -215,19 +230,25 @@ async fn replace(call: &Call<'_>) -> Result<Reply, Error> {
     let replaced = call.face.runtime.spawn_blocking(move || tls.replace(&pem)).await;
     match replaced {
         Ok(Ok(())) => Ok(Reply::done()),
-        Ok(Err(TlsError::File { path, cause })) => {
-            let text = format!("{}: {cause}.", path.display());
-            Err(Error::new(503, m::TEMPORARILY_UNAVAILABLE.with(["60"]).detail(text)).retry(Duration::from_mins(1)))
-        }
+        Ok(Err(error @ TlsError::File { .. })) => Err(unwritable(&error)),
         Ok(Err(cause)) => {
             let message = m::ACTION_PARAMETER_FORMAT.with(["given", "CertificateString", ACTION]);
             Err(Error::new(400, message.detail(format!("{cause}."))))
         }
-        Err(cause) => {
-            tracing::error!(%cause, "replacing the certificate ended unexpectedly");
-            Err(Error::new(500, m::INTERNAL_ERROR.with([])))
-        }
+        Err(cause) => Err(unexpected(&cause)),
     }
+}
+
+/// Files can't be read or written.
+pub fn unwritable(error: &TlsError) -> Error {
+    let message = m::TEMPORARILY_UNAVAILABLE.with(["60"]).detail(format!("{error}."));
+    Error::new(503, message).retry(Duration::from_mins(1))
+}
+
+/// Work aside has come to no end of its own.
+pub fn unexpected(cause: &tokio::task::JoinError) -> Error {
+    tracing::error!(%cause, "work on certificates ended unexpectedly");
+    Error::new(500, m::INTERNAL_ERROR.with([]))
 }
 
 #[cfg(test)]

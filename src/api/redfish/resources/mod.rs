@@ -1,5 +1,6 @@
 //! One file per resource: its descriptor, its handlers, and the pure function that writes it.
 
+pub mod account_service;
 pub mod accounts;
 pub mod aggregates;
 pub mod aggregation;
@@ -7,6 +8,8 @@ pub mod assembly;
 pub mod audit_log;
 pub mod certificates;
 pub mod chassis;
+pub mod client_certificates;
+pub mod csr;
 pub mod environment_metrics;
 pub mod ethernet;
 pub mod event_service;
