@@ -189,20 +189,15 @@ impl Exchange {
     }
 
     fn send(&mut self, discard: bool) -> Step {
-        match self.frame.encode() {
-            Ok(bytes) => {
-                self.stage = Stage::Listening;
-                self.receiver.restart(Some(self.frame.sequence));
-                self.bytes = 0;
-                Step::Send { bytes, discard }
-            }
+        let Ok(bytes) = self.frame.encode() else {
             // Callers keep texts short; what does not fit is not sent.
-            Err(_) => {
-                self.stage = Stage::End;
-                self.outcome = Some(BusError::Bad(FrameError::Length));
-                Step::Done
-            }
-        }
+            self.end(Some(BusError::Bad(FrameError::Length)));
+            return Step::Done;
+        };
+        self.stage = Stage::Listening;
+        self.receiver.restart(Some(self.frame.sequence));
+        self.bytes = 0;
+        Step::Send { bytes, discard }
     }
 
     /// Bytes came.
@@ -250,6 +245,10 @@ impl Exchange {
         if !self.request.is_scan() {
             self.frames.push(frame);
             return self.end(None);
+        }
+        // It may have been a device: the list would lack it.
+        if let Some(error) = self.receiver.skipped() {
+            return self.spoilt(error);
         }
         let expected = match self.request {
             Request::Scan { board } => frame.board == board,

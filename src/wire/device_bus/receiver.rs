@@ -23,6 +23,8 @@ pub struct Receiver {
     bytes: Vec<u8>,
     /// Something was rejected, and what follows it may still be a frame.
     rejected: Option<FrameError>,
+    /// What was rejected before the last frame.
+    skipped: Option<FrameError>,
     /// a stale frame was read, and the next one is appended to it.
     poisoned: bool,
 }
@@ -42,6 +44,11 @@ impl Receiver {
     pub fn push(&mut self, byte: u8) -> Option<Heard> {
         self.bytes.push(byte);
         self.parse()
+    }
+
+    /// What was rejected right before the frame that was told last: noise, or another frame that was spoilt.
+    pub fn skipped(&self) -> Option<FrameError> {
+        self.skipped
     }
 
     /// Nothing more came for as long as one may wait. What is left is no frame.
@@ -89,7 +96,7 @@ impl Receiver {
                     self.bytes.drain(..size);
                 }
                 Ok(frame) => {
-                    self.rejected = None;
+                    self.skipped = self.rejected.take();
                     self.bytes.drain(..size);
                     return Some(Heard::Frame(frame));
                 }

@@ -166,6 +166,12 @@ fn a_board_scan() {
     let mut line = Line::new(vec![bad(1, "x"), bad(1, "x"), bad(1, "x"), found(1, 1, 1)]);
     assert_eq!(line.run(scan()), Err(BusError::BadAgain { times: 2, error: FrameError::Checksum }));
     assert_eq!((line.sent.len(), line.paused), (3, Duration::from_millis(450)));
+    // A device that is spoilt between two good ones is missed, too.
+    let mut line = Line::new(vec![
+        [found(1, 1, 1), bad(1, "x"), found(1, 1, 3)].concat(),
+        [found(1, 1, 1), found(1, 1, 2), found(1, 1, 3)].concat(),
+    ]);
+    assert_eq!(line.run(scan()).unwrap().len(), 3);
     // Another board answers: Q-18.
     let mut line = Line::new(vec![found(1, 2, 1)]);
     assert_eq!(line.run(scan()), Err(BusError::Foreign(2)));
