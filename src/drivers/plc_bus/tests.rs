@@ -113,7 +113,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let bus = SimBus::new(loaded);
         let pty = Pty::open(Some(&folder.path().join("tty"))).unwrap();
-        let settings = format!("device = '{}'\ntimeout = '120ms'\n{more}", pty.path().display());
+        let settings = format!("device = '{}'\ntimeout = '400ms'\n{more}", pty.path().display());
         let settings = settings.replace("FOLDER", folder.path().to_str().unwrap());
         let serving = bus.clone();
         let cable = tokio::spawn(async move { serve_pty(pty, &serving).await });
@@ -297,7 +297,7 @@ async fn a_dead_board_is_not_the_bus() {
     let begun = Instant::now();
     let items = bench.all(Aspect::Sensors, &[ONE, "00000002"]).await.unwrap();
     assert!(matches!(&items[0].1, Err(Fault::Unreachable(_))), "{items:?}");
-    assert!(items.len() == 5 && begun.elapsed() < Duration::from_secs(1), "{:?}: {items:?}", begun.elapsed());
+    assert!(items.len() == 5 && begun.elapsed() < Duration::from_secs(3), "{:?}: {items:?}", begun.elapsed());
     assert!(matches!(bench.power(ONE, PowerAct::On).await, Err(Fault::Uncertain(_))));
     // It comes back; one lost answer is no outage.
     bench.tell("board 1 back");
@@ -332,7 +332,7 @@ async fn a_bus_without_boards_is_down_and_one_that_babbles_too() {
     bench.tell("fault babble on");
     let begun = Instant::now();
     assert!(bench.state(ONE).await.is_err());
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     bench.tell("fault clear");
     time::sleep(Duration::from_millis(100)).await;
     assert_eq!(bench.state(ONE).await, Ok(PowerState::Off));
@@ -351,8 +351,8 @@ async fn an_adapter_that_is_pulled_and_put_back() {
     time::sleep(Duration::from_millis(200)).await;
     assert_eq!(bench.power(ONE, PowerAct::On).await, Ok(Done::Accepted));
     // Pulled while a command is on its way: nobody knows.
-    bench.tell("fault delay 100ms");
-    let (bus, puller) = (bench.bus.clone(), time::sleep(Duration::from_millis(30)));
+    bench.tell("fault delay 300ms");
+    let (bus, puller) = (bench.bus.clone(), time::sleep(Duration::from_millis(100)));
     let pull = tokio::spawn(async move {
         puller.await;
         bus.pull(true);
