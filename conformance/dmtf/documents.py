@@ -89,20 +89,26 @@ def _openapi(document: dict, reader: Client) -> None:
     equal(wrong, [], "paths that are wrong")
 
 
-def _types(reader: Client) -> Iterator[tuple[str, str]]:
-    """Namespace of every type in use, and one place where it is."""
+def crawl(reader: Client) -> Iterator[str]:
+    """The URI of everything that links lead to."""
     seen, todo = set(), [f"{V1}/"]
     while todo and len(seen) < MOST:
         uri = todo.pop()
         if uri in seen:
             continue
         seen.add(uri)
-        body = reader.get(uri).body
-        for key, value in _members(body):
+        yield uri
+        for key, value in _members(reader.get(uri).body):
+            if key == "@odata.id" and value.startswith("/") and "#" not in value:
+                todo.append(value)
+
+
+def _types(reader: Client) -> Iterator[tuple[str, str]]:
+    """Namespace of every type in use, and one place where it is."""
+    for uri in crawl(reader):
+        for key, value in _members(reader.get(uri).body):
             if key == "@odata.type":
                 yield value.lstrip("#").rpartition(".")[0], uri
-            elif key == "@odata.id" and value.startswith("/") and "#" not in value:
-                todo.append(value)
 
 
 def _members(node: Any) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import bounds
+import declared
 import documents
 import material
 from lib.checks import Checks, equal, expect, log
@@ -38,7 +39,7 @@ def outside() -> int:
     home = Path(os.environ["CONF_VENV"]).parent / "dmtf"
     home.mkdir(exist_ok=True)
     env = {**os.environ, INSIDE: "1",
-           "DMTF_SCHEMAS": str(material.schemas(home, Path(os.environ["CONF_ROOT"]))),
+           "DMTF_SCHEMAS": str(material.schemas(home, Path(os.environ["CONF_ROOT"]), Path(os.environ["CONF_WORK"], "csdl"))),
            "DMTF_PROFILE": str(material.profile(home))}
     users = [] if os.geteuid() == 0 else ["--map-root-user"]
     command = ["unshare", *users, "--net", "sh", "-c", LOOPBACK, "sh", sys.executable, __file__]
@@ -88,6 +89,7 @@ def inside() -> int:
         with checks.check(f"{rack}.clients.ran"), Demo(f"{rack}.clients", port, **RACKS[rack]) as demo:
             stranger = Client(demo.url, ca=demo.ca)
             documents.check(checks, f"{rack}.documents", demo.client(), stranger, tools.schemas)
+            declared.check(checks, f"{rack}.declared", demo.client(), Path(os.environ["CONF_ROOT"]), tools.schemas)
             Tacklebox(checks, f"{rack}.tacklebox", tools, demo, logs / f"{rack}.tacklebox").run()
 
     # Those that wait longest first.

@@ -1,11 +1,12 @@
 """What the validators compare with, from the package registries: DMTF's CSDL files, and Ironic's interop profile.
 
 The schemas come with the crate `nv-redfish-schema` (they are never compiled: cargo only fetches and unpacks it), the
-profile with Ironic's source package. Both stay below `target/conformance`, so a second run asks nobody.
+profile with Ironic's source package. Both stay where cargo and `target/conformance` have them: a second run asks nobody.
+Of the schemas those are used that `redfish-schemas/take.sh` takes, so that what it promises is true.
 """
 
+import fcntl
 import json
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -16,9 +17,8 @@ from lib.checks import Failure, log
 CRATE, CRATE_VERSION = "nv-redfish-schema", "0.22.1"
 IRONIC = "39.0.0"
 PROFILE = "OpenStackIronicProfile.v1_2_0.json"
-# Any file that every release has: without it the folder is not what it should be.
-WITNESS = "ServiceRoot_v1.xml"
-OEM = Path("redfish-schemas/oem")
+# Where the crate has what DMTF publishes as DSP8010.
+BUNDLE = "redfish-csdl"
 
 MANIFEST = f"""[package]
 name = "schemas"
@@ -40,26 +40,27 @@ def _run(command: list[str], where: Path) -> str:
     return done.stdout
 
 
-def schemas(home: Path, root: Path) -> Path:
-    """A flat folder with DMTF's CSDL files and ours."""
-    flat = home / f"csdl-{CRATE_VERSION}"
-    if not (flat / WITNESS).exists():
-        log(f"fetching the crate {CRATE} {CRATE_VERSION}")
-        pin = home / "crate"
+def bundle(home: Path) -> Path:
+    """The unpacked bundle: it has a folder `csdl`."""
+    home.mkdir(parents=True, exist_ok=True)
+    pin = home / "crate"
+    with (home / "crate.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two suites want it
         (pin / "src").mkdir(parents=True, exist_ok=True)
         (pin / "src/lib.rs").touch()
         (pin / "Cargo.toml").write_text(MANIFEST)
         known = json.loads(_run(["cargo", "metadata", "--format-version", "1"], pin))
-        unpacked = next(Path(p["manifest_path"]).parent for p in known["packages"] if p["name"] == CRATE)
-        # Vendors have folders of their own, with a few files each.
-        source = max((found.parent for found in unpacked.rglob(WITNESS)), key=lambda at: len(list(at.iterdir())))
-        part = home / "csdl-part"
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.copytree(source, part)
-        part.rename(flat)
-    for ours in (root / OEM).glob("*.xml"):
-        shutil.copy(ours, flat)
-    return flat
+    unpacked = next(Path(p["manifest_path"]).parent for p in known["packages"] if p["name"] == CRATE)
+    if not (unpacked / BUNDLE / "csdl").is_dir():
+        raise Failure(f"the crate {CRATE} {CRATE_VERSION} has no folder {BUNDLE}/csdl")
+    return unpacked / BUNDLE
+
+
+def schemas(home: Path, root: Path, out: Path) -> Path:
+    """A flat folder with those of DMTF's CSDL files that the tree at `root` needs, and ours."""
+    said = _run(["sh", str(root / "redfish-schemas/take.sh"), str(bundle(home)), str(out)], root)
+    log(f"{len(list(out.iterdir()))} schemas taken {said}")
+    return out
 
 
 def profile(home: Path) -> Path:

@@ -356,6 +356,12 @@ def connections(checks: Checks, directory: Directory) -> None:
         secret.write_text("the-wrong-marked-5\n")
         said = tried(4, bind_password={"file": str(secret)})
         expect("bind_dn with bind_password with code 49" in said, f"it says {said}")
+    with checks.check("schema.rfc2307"):
+        wheel = f"cn=wheel,ou=posix,{SUFFIX}"
+        posix = {"schema": "rfc2307", "user_filter": "(uid={user})", "group_base": f"ou=posix,{SUFFIX}",
+                 "roles": [{"group": wheel, "role": "Operator"}]}
+        expect(wheel in tried(0, **posix) and "Operator" in tried(0, **posix), "no role")
+        expect(wheel not in tried(1, name="carl", **posix), "carl is in it")
     with checks.check("nested.off"):
         said = tried(1, nested="no")
         expect("none of the user's groups" in said and group_dn("team") in said, f"it says {said}")

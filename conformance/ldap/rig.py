@@ -55,7 +55,7 @@ def content() -> str:
     """A directory with nested groups that go round in a circle, and names of every kind."""
     return "\n".join([
         entry(SUFFIX, "dcObject", "organization", dc="example", o="example"),
-        *[entry(f"ou={name},{SUFFIX}", "organizationalUnit", ou=name) for name in ("people", "others", "groups")],
+        *[entry(f"ou={name},{SUFFIX}", "organizationalUnit", ou=name) for name in ("people", "others", "groups", "posix")],
         entry(SERVICE, "applicationProcess", "simpleSecurityObject", cn="rackfish", userPassword=SERVICE_PASSWORD),
         *[user(name) for name in ("ann", "bob", "carl", "dora", "eve", "admin", "twin", "a b", "gone", "mover")],
         user("twin", "others"),
@@ -67,6 +67,8 @@ def content() -> str:
         entry(group_dn("readers"), "groupOfUniqueNames", cn="readers",
               uniqueMember=[dn("eve"), dn("bob"), dn("dora")]),
         group("unmapped", dn("carl")),
+        # Members by name (RFC 2307).
+        entry(f"cn=wheel,ou=posix,{SUFFIX}", "posixGroup", cn="wheel", gidNumber="10", memberUid=["ann", "bob"]),
     ])
 
 

@@ -21,8 +21,8 @@ def have(command: str) -> bool:
 
 
 def apt(packages: dict[str, str], log: Path) -> None:
-    """Installs the packages whose command is absent. `packages`: command -> Debian package."""
-    missing = sorted({package for command, package in packages.items() if not have(command)})
+    """Installs the packages whose command is absent. `packages`: command -> Debian package, or several with spaces."""
+    missing = sorted({name for command, some in packages.items() if not have(command) for name in some.split()})
     if missing:
         apt_install(missing, log)
     absent = [command for command in packages if not have(command)]
@@ -38,7 +38,8 @@ def apt_install(packages: list[str], log: Path) -> None:
     root = [] if os.geteuid() == 0 else ["sudo", "-n"]
     if root and not have("sudo"):
         raise CannotInstall(f"as root: apt-get install {' '.join(packages)}")
-    env = ["env", "DEBIAN_FRONTEND=noninteractive"]
+    # As if in single-user mode: daemons that come with a package are not started (invoke-rc.d).
+    env = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1"]
     steps = [] if _updated else [[*root, "apt-get", "update", "-qq"]]
     steps.append([*root, *env, "apt-get", "install", "-qq", "-y", "--no-install-recommends", *packages])
     for step in steps:

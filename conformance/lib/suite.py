@@ -4,7 +4,7 @@ A suite is a folder with
   run               executable; prints `ok NAME` or `not ok NAME: reason`, one line per check; the rest is its log
   manifest          one check name per line; `#` starts a comment
   requirements.txt  optional: Python packages; `$CONF_VENV/bin/python` has them
-  suite.toml        optional: about, timeout (seconds), program = false, [apt] command = "package", and how it shares
+  suite.toml        optional: about, timeout (seconds), program = false, [apt] command = "package ...", and how it shares
                     the machine: alone = true (nothing runs beside it), background = true (busy, but in no hurry: at
                     the lowest priority beside the others and the build), after = ["suite"] (whose builds it needs),
                     takes (about how many seconds: the longest begin first)

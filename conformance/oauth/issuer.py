@@ -45,13 +45,22 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves `/keys` as its issuer is told to, and notes everything else."""
+    """Serves keys and metadata as its issuer is told to, and notes everything else."""
 
     owner: "Issuer"
 
     def do_GET(self) -> None:
         owner = self.owner
-        if self.path != "/keys":
+        if self.path in owner.described:
+            owner.described_to += 1
+            body = json.dumps(owner.described[self.path]).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            return
+        if self.path != owner.place:
             owner.elsewhere.append(self.path)
             self.send_error(404)
             return
@@ -98,6 +107,9 @@ class Issuer:
     def __init__(self, folder: Path) -> None:
         self.keys: dict[str, jwk.JWK] = {}
         self.mode, self.fetches, self.elsewhere = "", 0, []
+        self.place = "/keys"
+        self.described: dict[str, dict] = {}  # path of a document -> what it says
+        self.described_to = 0
         self.headers: dict[str, str] = {}
         self.hold = threading.Event()
         self.ca, key = certificate(folder)
@@ -118,7 +130,7 @@ class Issuer:
     def make(self, kid: str, alg: str) -> jwk.JWK:
         """A new key, published from now on."""
         kinds = {"R": {"kty": "RSA", "size": 2048}, "P": {"kty": "RSA", "size": 2048}, "ES256": {"kty": "EC", "crv": "P-256"},
-                 "ES384": {"kty": "EC", "crv": "P-384"}, "EdDSA": {"kty": "OKP", "crv": "Ed25519"}}
+                 "ES384": {"kty": "EC", "crv": "P-384"}, "ES512": {"kty": "EC", "crv": "P-521"}, "EdDSA": {"kty": "OKP", "crv": "Ed25519"}}
         made = jwk.JWK.generate(kid=kid, use="sig", alg=alg, **(kinds.get(alg) or kinds[alg[0]]))
         self.keys[kid] = made
         return made

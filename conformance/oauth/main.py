@@ -29,6 +29,10 @@ ROLES = [{"value": "rackfish.admin", "role": "Administrator"},
          {"value": "rackfish.look", "role": "ReadOnly"}]
 
 
+# Accepted where the configuration names them.
+RARE = ("RS384", "RS512", "PS384", "PS512", "ES512")
+
+
 class BearerAuth(auth.AuthBase):
     """A token, for sushy."""
 
@@ -474,6 +478,50 @@ class Hurried(Walk):
             until(lambda: self.ask(token).status, 403, 15, "status of a token that was checked before")
 
 
+class Discovered(Walk):
+    """An issuer of whose keys the configuration says nothing: its metadata does."""
+
+    OPENID, OAUTH = "/realms/lab/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/realms/lab"
+
+    def moves(self, place: str, path: str, **more: Any) -> str:
+        """Publishes a new key elsewhere, and says so there. Returns the key's name."""
+        issuer = self.issuer
+        issuer.described = {path: {"issuer": issuer.name, "jwks_uri": issuer.url + place, **more}}
+        kid = f"key-of-{place.strip('/')}"
+        issuer.make(kid, "ES256")
+        issuer.place = place
+        return kid
+
+    def run(self) -> None:
+        """All of them."""
+        issuer = self.issuer
+        with self.check("discovery.keys-of-an-issuer"):
+            until(lambda: self.ask(issuer.token()).status, 200, 15, "status with a token")
+            told = self.ask(issuer.token(), "/redfish/v1/AccountService").body["OAuth2"]
+            equal((told["OAuth2Service"]["Mode"], told["ServiceAddresses"]), ("Discovery", [issuer.name]), "OAuth2")
+        for alg in RARE:
+            with self.check(f"alg.{alg}"):
+                for library in ("pyjwt", "jwcrypto"):
+                    self.taken(issuer.token(alg, library))
+        with self.check("discovery.metadata-are-kept"):
+            before = issuer.fetches
+            until(lambda: issuer.fetches >= before + 3, True, 15, "keys fetched again")
+            equal(issuer.described_to, 1, "times that the metadata were asked for")
+        with self.check("discovery.keys-move"):
+            kid = self.moves("/moved", self.OPENID)
+            until(lambda: self.ask(issuer.token(kid)).status, 200, 15, "status with a key from the new place")
+        with self.check("discovery.rfc8414"):
+            kid = self.moves("/elsewhere", self.OAUTH)
+            until(lambda: self.ask(issuer.token(kid)).status, 200, 15, "status with a key from the new place")
+        for name, told, more in (("somebody-elses", "is of the issuer", {"issuer": "https://other.example"}),
+                                 ("plain", "no https URL", {"jwks_uri": "http://127.0.0.1:1/keys"})):
+            with self.check(f"discovery.{name}"):
+                kid = self.moves(f"/{name}", self.OPENID, **more)
+                until(lambda: told in self.service.said(), True, 15, f"a line in the log that says {told!r}")
+                self.refused(issuer.token(kid), "no such key")
+                self.taken(issuer.token())
+
+
 class Files(Walk):
     """Two issuers: one with its keys in a file, one that lists its roles elsewhere."""
 
@@ -510,12 +558,13 @@ def configurations(checks: Checks, issuer: Issuer, config: Service) -> None:
         (WORK / "empty.json").write_text('{"keys": [{"kty": "oct", "k": "AA"}]}')
         wrong = "\n".join([
             table("auth.oauth.local", issuer="https://a.example"),
+            table("auth.oauth.d", issuer="urn:lab", audience="x", roles=[{"value": "x", "role": "ReadOnly"}]),
             table("auth.oauth.b", issuer="https://b.example", audience=[], jwks_url="http://b.example/keys",
                   algorithms=["HS256", "none", "RS257"], leeway="1h", roles=[{"value": "x", "role": "Root"}, {"role": "ReadOnly"}]),
             table("auth.oauth.c", issuer="https://b.example", audience="x", jwks_file=str(WORK / "empty.json"),
                   ca_file="x", audiences="y", roles=[{"value": "x", "role": "Operator", "nodes": ["a b"]}]),
         ])
-        mistaken(WORK / "wrong.toml", wrong, "local", "has no audience and no roles", "says nothing of its keys",
+        mistaken(WORK / "wrong.toml", wrong, "local", "has no audience and no roles", "no address can't be asked for its keys",
                  "auth.oauth.b.audience", "is not https", '"HS256"', '"none"', "RS256", "leeway", '"Root"', "no `value`",
                  "is the issuer of", "whoever checks with it could sign", "ca_file", "did you mean 'audience'", "c.roles.nodes")
 
@@ -536,15 +585,16 @@ def silent(checks: Checks, services: list[Service]) -> None:
 
 def main() -> int:
     checks = Checks()
-    issuers = [Issuer(WORK / f"issuer-{n}") for n in range(5)]
-    first, calm, shaky, filed, second = issuers
+    issuers = [Issuer(WORK / f"issuer-{n}") for n in range(6)]
+    first, calm, shaky, filed, second, told = issuers
     for kid, alg in (("rs", "RS256"), ("ps", "PS256"), ("es", "ES256"), ("es3", "ES384"), ("ed", "EdDSA"), ("rs5", "RS512")):
         first.make(kid, alg)
-    for issuer in (calm, shaky, filed, second):
+    for issuer in (calm, shaky, filed, second, told):
         issuer.make("rs", "RS256")
     (WORK / "keys.json").write_text(json.dumps(filed.key_set()))
     shaky.mode = "down"
-    services = [Service(name) for name in ("tokens", "unhurried", "hurried", "files")]
+    told.described = {Discovered.OPENID: {"issuer": told.name, "jwks_uri": f"{told.url}/keys", "token_endpoint": "x"}}
+    services = [Service(name) for name in ("tokens", "unhurried", "hurried", "files", "discovered")]
     algorithms = ["RS256", "PS256", "ES256", "ES384", "EdDSA"]
     services[0].configure(configuration(first, algorithms=algorithms, max_lifetime="1d"), *machines(),
                           server={"log": "trace", "audit_file": str(WORK / "audit.jsonl"),
@@ -555,12 +605,15 @@ def main() -> int:
         configuration(filed, jwks_url=None, ca_file=None, jwks_file=str(WORK / "keys.json")),
         configuration(second, "two", roles_claim="realm_access.roles", name_claim="sub",
                       roles=[{"value": "ops", "role": "Operator"}]), *machines())
+    for alg in RARE:
+        told.make(alg, alg)
+    services[4].configure(configuration(told, jwks_url=None, refresh="1s", algorithms=["RS256", "ES256", *RARE]), *machines())
     configurations(checks, first, services[0])
     try:
-        with ThreadPoolExecutor(4) as crowd:
+        with ThreadPoolExecutor(5) as crowd:
             list(crowd.map(Service.start, services))
             walks = [Unhurried(checks, services[1], calm).run, Hurried(checks, services[2], shaky).run,
-                     Tokens(checks, services[0], first).run, lambda: Files(checks, services[3], filed).run(second)]
+                     Tokens(checks, services[0], first).run, Discovered(checks, services[4], told).run, lambda: Files(checks, services[3], filed).run(second)]
             for walk in [crowd.submit(walk) for walk in walks]:
                 walk.result()
     finally:

@@ -74,6 +74,8 @@ pub enum OAuthKeys {
     Url {
         /// `https`, or `http` when the configuration insists.
         url: reqwest::Url,
+        /// `url` is the issuer, whose metadata says where its keys are.
+        discover: bool,
         /// File with the certificates (DER) that are trusted there, in place of the system's.
         ca: Option<(PathBuf, Vec<Vec<u8>>)>,
         /// Fetched again after that long at the latest.
@@ -218,16 +220,10 @@ fn read_keys(s: &Section<'_>, sources: &Sources, p: &mut Problems) -> Option<OAu
             s.wrong(p, "jwks_file", "there is a `jwks_url` too", "keys come from one of them: take the other out");
             None
         }
-        (None, None) => {
-            let way_out =
-                "add jwks_url = \"https://...\" (the `jwks_uri` of the issuer's metadata) or jwks_file = \"...\"";
-            p.add(s.at, s.path.as_ref(), "says nothing of its keys", way_out);
-            None
-        }
         (Some(path), None) => {
             for key in ["ca_file", "refresh", "insecure_plain_jwks"] {
                 if s.entry(key).is_some() {
-                    s.wrong(p, key, "is for a `jwks_url`, and the keys are in a file", "take it out");
+                    s.wrong(p, key, "is for keys that are fetched, and these are in a file", "take it out");
                 }
             }
             match set_of(&path) {
@@ -245,7 +241,13 @@ fn read_keys(s: &Section<'_>, sources: &Sources, p: &mut Problems) -> Option<OAu
                 }
             }
         }
-        (None, Some(url)) => {
+        (None, url) => {
+            // Without a word of its keys, the issuer itself is asked.
+            let (key, text) = match url {
+                Some(url) => ("jwks_url", url),
+                None => ("issuer", s.text(p, "issuer")?),
+            };
+            let discover = key == "issuer";
             let ca = ca_file.map(|path| {
                 let found = certificates(&path).unwrap_or_else(|why| {
                     s.wrong(p, "ca_file", format!("{}: {why}", path.display()), "name a PEM file with the issuer's CA");
@@ -253,28 +255,38 @@ fn read_keys(s: &Section<'_>, sources: &Sources, p: &mut Problems) -> Option<OAu
                 });
                 (path, found)
             });
-            let url = address(s, p, &url, plain)?;
+            let url = address(s, p, key, &text, plain)?;
             if url.scheme() == "http" && ca.is_some() {
-                s.wrong(p, "ca_file", "is for https, and `jwks_url` is http", "take it out");
+                s.wrong(p, "ca_file", format!("is for https, and `{key}` is http"), "take it out");
             }
-            Some(OAuthKeys::Url { url, ca, refresh: refresh.unwrap_or(REFRESH) })
+            Some(OAuthKeys::Url { url, discover, ca, refresh: refresh.unwrap_or(REFRESH) })
         }
     }
 }
 
-fn address(s: &Section<'_>, p: &mut Problems, text: &str, plain: bool) -> Option<reqwest::Url> {
-    let wrong = |p: &mut Problems, what: String, way_out: &str| s.wrong(p, "jwks_url", what, way_out);
+/// `key` is where it stands: `jwks_url`, or `issuer` if its metadata has to be asked.
+fn address(s: &Section<'_>, p: &mut Problems, key: &str, text: &str, plain: bool) -> Option<reqwest::Url> {
+    let wrong = |p: &mut Problems, what: String, way_out: &str| s.wrong(p, key, what, way_out);
+    let example = if key == "issuer" {
+        "an issuer that is no address can't be asked for its keys: add jwks_url = \"https://...\" or jwks_file = \"...\""
+    } else {
+        "for example \"https://sso.example/certs\""
+    };
     let url = match reqwest::Url::parse(text) {
         Ok(url) if url.has_host() && matches!(url.scheme(), "http" | "https") => url,
         Ok(_) => {
-            wrong(p, format!("{text:?} is no https URL"), "for example \"https://sso.example/certs\"");
+            wrong(p, format!("{text:?} is no https URL"), example);
             return None;
         }
         Err(error) => {
-            wrong(p, format!("{text:?} is not a URL: {error}"), "for example \"https://sso.example/certs\"");
+            wrong(p, format!("{text:?} is not a URL: {error}"), example);
             return None;
         }
     };
+    if key == "issuer" && (url.query().is_some() || url.fragment().is_some()) {
+        wrong(p, "has a query or a fragment, which no issuer has".to_owned(), "add jwks_url if it is to the letter");
+        return None;
+    }
     if !url.username().is_empty() || url.password().is_some() {
         wrong(p, "holds a password".to_owned(), "keys are public: take it out");
         return None;
@@ -285,7 +297,7 @@ fn address(s: &Section<'_>, p: &mut Problems, text: &str, plain: bool) -> Option
             wrong(p, "is not https: who is on the way could put keys of their own into it".to_owned(), way_out);
         }
     } else if plain {
-        s.wrong(p, "insecure_plain_jwks", "`jwks_url` is https", "take it out");
+        s.wrong(p, "insecure_plain_jwks", format!("`{key}` is https"), "take it out");
     }
     Some(url)
 }

@@ -1,7 +1,7 @@
 //! What strangers send as tokens, and what issuers publish as keys.
 
 use super::made;
-use crate::wire::jose::{Alg, Jwks, Jws, base64url, json, jws::MAX_TOKEN};
+use crate::wire::jose::{Alg, Jwks, Jws, base64url, json, jws::MAX_TOKEN, metadata};
 
 /// A token: what is taken apart is what was sent, to the letter.
 pub fn token(data: &[u8]) {
@@ -21,6 +21,7 @@ pub fn token(data: &[u8]) {
 
 /// A key set: what is used of it can be written down and read again.
 pub fn key_set(data: &[u8]) {
+    made(&metadata::jwks_uri(data, "https://sso.example"));
     let Ok(set) = Jwks::parse(data) else { return };
     for key in &set.keys {
         assert!(Alg::ALL.into_iter().any(|alg| key.suits(alg)), "a key for nothing");

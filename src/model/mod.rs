@@ -15,6 +15,7 @@ mod name;
 mod power;
 mod reading;
 mod secret;
+mod strict_json;
 
 pub use actor::{Actor, Face, Role, Scope};
 pub use boot::{BootEnabled, BootMode, BootPatch, BootSet, BootTarget};
@@ -27,3 +28,4 @@ pub use name::{ChassisId, EndpointId, NameError, NodeId, Ref, Unit};
 pub use power::{PowerAct, PowerState, ResetType};
 pub use reading::{Led, Measure, Origin, Reading, ReadingState, Stated, Thresholds};
 pub use secret::Secret;
+pub use strict_json::StrictJson;

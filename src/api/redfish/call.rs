@@ -6,7 +6,7 @@ use super::{
     Redfish,
     descriptor::Resource,
     error::{Asked, Error},
-    fields::Fields,
+    fields::{Fields, LeftAlone},
     messages as m,
     query::Query,
     reply::Reply,
@@ -43,6 +43,8 @@ pub struct Call<'a> {
     pub body: &'a [u8],
     /// For the audit log: what the request asks for, in words.
     pub what: &'a RefCell<String>,
+    /// What of a PATCH can never be written, beside what was.
+    pub left: LeftAlone,
 }
 
 impl Call<'_> {
@@ -58,7 +60,7 @@ impl Call<'_> {
 
     /// The body of a PATCH or of a POST that creates.
     pub fn properties(&self) -> Result<Fields, Error> {
-        Fields::properties(self.body)
+        Ok(Fields::properties(self.body)?.leaving(&self.left))
     }
 
     /// The body of an action; none at all is an empty one.

@@ -1,16 +1,21 @@
 //! Request bodies: strict JSON objects whose members are taken out one by one, with everything wrong collected.
 //!
-//! All or nothing: a request with one wrong member changes nothing and names all of them.
+//! A request with one wrong value changes nothing, and is told all that is wrong. Members of a PATCH that can never be
+//! written (read-only, unknown) only hold up a request that has nothing else: else they are told of beside what was done
+//! (DSP0266, "PATCH (update)"), because clients write back what they have read.
 
-use std::fmt;
+use std::{cell::RefCell, rc::Rc};
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::{
     error::Error,
     messages::{self as m, Message},
 };
+use crate::model::StrictJson;
+
+/// Levels of objects and lists in a body: no resource has a tenth.
+const DEPTH: usize = 64;
 
 /// Longest piece of a client's value that is repeated to it.
 const SHOWN: usize = 80;
@@ -23,7 +28,14 @@ pub struct Fields {
     /// Of an action: its name.
     action: Option<&'static str>,
     problems: Vec<Message>,
+    /// Whether anything was taken.
+    taken: bool,
+    /// Where to tell what was left alone.
+    left: Option<LeftAlone>,
 }
+
+/// What a request has asked for in vain, beside what it got.
+pub type LeftAlone = Rc<RefCell<Vec<Message>>>;
 
 impl Fields {
     /// A body of properties: needs at least one. `@odata` annotations are left aside, as DSP0266 wants.
@@ -35,7 +47,8 @@ impl Fields {
         if map.is_empty() {
             return Err(Error::new(400, m::EMPTY_JSON.with([])));
         }
-        let mut fields = Self { map, prefix: String::new(), action: None, problems: Vec::new() };
+        let mut fields =
+            Self { map, prefix: String::new(), action: None, problems: Vec::new(), taken: false, left: None };
         fields.map.retain(|key, _| !key.starts_with("@odata."));
         if fields.map.is_empty() {
             return Err(Error::new(400, m::NO_OPERATION.with([])));
@@ -46,7 +59,14 @@ impl Fields {
     /// A body of an action's parameters.
     pub fn parameters(body: &[u8], action: &'static str) -> Result<Self, Error> {
         let map = if body.is_empty() { Map::new() } else { parse(body)? };
-        Ok(Self { map, prefix: String::new(), action: Some(action), problems: Vec::new() })
+        Ok(Self { map, prefix: String::new(), action: Some(action), problems: Vec::new(), taken: false, left: None })
+    }
+
+    /// Members that can never be written are told there, if others can.
+    #[must_use]
+    pub fn leaving(mut self, left: &LeftAlone) -> Self {
+        self.left = Some(Rc::clone(left));
+        self
     }
 
     /// Whether the member is there.
@@ -56,7 +76,9 @@ impl Fields {
 
     /// Takes a member as it is.
     pub fn take(&mut self, key: &str) -> Option<Value> {
-        self.map.remove(key)
+        let found = self.map.remove(key);
+        self.taken |= found.is_some();
+        found
     }
 
     /// Takes a text.
@@ -149,9 +171,14 @@ impl Fields {
 
     /// Takes an embedded object.
     pub fn object(&mut self, key: &str) -> Option<Self> {
+        let before = self.taken;
         match self.take(key)? {
             Value::Object(map) => {
-                Some(Self { map, prefix: format!("{}{key}/", self.prefix), action: self.action, problems: Vec::new() })
+                // What counts is whether anything within it can be written.
+                self.taken = before;
+                let prefix = format!("{}{key}/", self.prefix);
+                let left = self.left.as_ref().map(|_| LeftAlone::default());
+                Some(Self { map, prefix, action: self.action, problems: Vec::new(), taken: false, left })
             }
             other => self.wrong_type(key, &other),
         }
@@ -159,7 +186,13 @@ impl Fields {
 
     /// Takes over what was wrong within an embedded object.
     pub fn absorb(&mut self, inner: Self, current: Option<&Value>) {
-        self.problems.extend(inner.complaints(current));
+        self.taken |= inner.taken;
+        let (problems, never) = inner.complaints(current);
+        self.problems.extend(problems);
+        match &self.left {
+            Some(left) => left.borrow_mut().extend(never),
+            None => self.problems.extend(never),
+        }
     }
 
     /// Something is wrong that only the caller can know.
@@ -213,23 +246,35 @@ impl Fields {
         None
     }
 
-    fn complaints(mut self, current: Option<&Value>) -> Vec<Message> {
+    /// What was wrong, and what can never be written.
+    fn complaints(self, current: Option<&Value>) -> (Vec<Message>, Vec<Message>) {
+        let mut never: Vec<Message> = self.left.iter().flat_map(|left| left.take()).collect();
         for key in self.map.keys() {
+            // What is said about a property is no property.
+            if self.left.is_some() && key.contains('@') {
+                continue;
+            }
             let known = current.and_then(|c| c.get(key)).is_some();
             let message = match self.action {
                 Some(action) => m::ACTION_PARAMETER_UNKNOWN.with([action, key]),
                 None if known => m::PROPERTY_NOT_WRITABLE.with([key]),
                 None => m::PROPERTY_UNKNOWN.with([key]),
             };
-            self.problems.push(message.about(&format!("{}{key}", self.prefix)));
+            never.push(message.about(&format!("{}{key}", self.prefix)));
         }
-        self.problems
+        (self.problems, never)
     }
 
     /// Everything must have been taken by now. `current` is the resource as it is: a member that it has can't be
-    /// written, any other is unknown.
+    /// written, any other is unknown. Without a place for those ([`Self::leaving`]), or with nothing else, they are an
+    /// error.
     pub fn finish(self, current: Option<&Value>) -> Result<(), Error> {
-        let problems = self.complaints(current);
+        let (taken, left) = (self.taken, self.left.clone());
+        let (mut problems, never) = self.complaints(current);
+        match left {
+            Some(left) if problems.is_empty() && taken && current.is_some() => left.borrow_mut().extend(never),
+            _ => problems.extend(never),
+        }
         if problems.is_empty() { Ok(()) } else { Err(Error::bad(problems)) }
     }
 }
@@ -246,10 +291,10 @@ fn shorten(text: &str) -> String {
     }
 }
 
-/// An object without duplicate keys, nested at most as deep as `serde_json` allows (128).
+/// An object without duplicate keys.
 fn parse(body: &[u8]) -> Result<Map<String, Value>, Error> {
-    match serde_json::from_slice::<Strict>(body) {
-        Ok(Strict(Value::Object(map))) => Ok(map),
+    match (StrictJson { depth: DEPTH, names: true }).read(body) {
+        Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err(Error::new(400, m::UNRECOGNIZED_BODY.with([]).detail("It has to be a JSON object."))),
         Err(cause) => {
             Err(Error::new(400, m::MALFORMED_JSON.with([]).detail(format!("{}.", capital(&cause.to_string())))))
@@ -260,61 +305,6 @@ fn parse(body: &[u8]) -> Result<Map<String, Value>, Error> {
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|c| c.to_uppercase().collect::<String>() + chars.as_str()).unwrap_or_default()
-}
-
-/// A JSON value in which no object has a key twice.
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Strict)
-    }
-}
-
-struct StrictVisitor;
-
-impl<'de> Visitor<'de> for StrictVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-    fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
-        Ok(Value::Bool(v))
-    }
-    fn visit_i64<E>(self, v: i64) -> Result<Value, E> {
-        Ok(v.into())
-    }
-    fn visit_u64<E>(self, v: u64) -> Result<Value, E> {
-        Ok(v.into())
-    }
-    fn visit_f64<E>(self, v: f64) -> Result<Value, E> {
-        Ok(v.into())
-    }
-    fn visit_str<E>(self, v: &str) -> Result<Value, E> {
-        Ok(Value::String(v.to_owned()))
-    }
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(Strict(item)) = seq.next_element()? {
-            items.push(item);
-        }
-        Ok(Value::Array(items))
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while let Some(key) = members.next_key::<String>()? {
-            let Strict(value) = members.next_value()?;
-            if map.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("the member {key:?} occurs twice")));
-            }
-            map.insert(key, value);
-        }
-        Ok(Value::Object(map))
-    }
 }
 
 #[cfg(test)]
@@ -363,6 +353,35 @@ mod tests {
         );
         assert!(error.messages[1].text().contains("y, z"));
         assert_eq!(error.messages[2].property.as_deref(), Some("#/Boot/E"));
+    }
+
+    #[test]
+    fn what_can_never_be_written_does_not_hold_up_the_rest() {
+        let read = |body: Value| {
+            let left = LeftAlone::default();
+            let mut fields = Fields::properties(body.to_string().as_bytes()).unwrap().leaving(&left);
+            fields.string("A");
+            if let Some(mut inner) = fields.object("Boot") {
+                inner.string("B");
+                fields.absorb(inner, Some(&json!({"C": 1})));
+            }
+            let done = fields.finish(Some(&json!({"Id": "x"})));
+            let told =
+                left.borrow().iter().map(|m| (m.definition.key, m.property.clone().unwrap())).collect::<Vec<_>>();
+            (done.map_err(|e| keys(&e)), told)
+        };
+        let not_writable = |path: &str| ("PropertyNotWritable", path.to_owned());
+        let unknown = |path: &str| ("PropertyUnknown", path.to_owned());
+        assert_eq!(read(json!({"A": "x", "Id": "x"})), (Ok(()), vec![not_writable("#/Id")]));
+        let (done, told) = read(json!({"Boot": {"B": "x", "C": 1, "D": 2}, "E": 1}));
+        assert_eq!(done, Ok(()));
+        assert_eq!(told, [not_writable("#/Boot/C"), unknown("#/Boot/D"), unknown("#/E")]);
+        // Nothing that could be written, or a wrong value: nothing is done.
+        assert_eq!(
+            read(json!({"Id": "x", "Boot": {"C": 1}})).0,
+            Err(vec!["PropertyNotWritable", "PropertyNotWritable"])
+        );
+        assert_eq!(read(json!({"A": 1, "Id": "x"})).0, Err(vec!["PropertyValueTypeError", "PropertyNotWritable"]));
     }
 
     #[test]

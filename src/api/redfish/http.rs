@@ -26,7 +26,9 @@ use super::{
     call::{Call, names_etag},
     descriptor::{Method, Run},
     error::{Challenge, Error},
-    expand, messages as m,
+    expand,
+    fields::LeftAlone,
+    messages as m,
     query::Query,
     reply::Reply,
     resources::{accounts, sessions},
@@ -146,6 +148,7 @@ async fn handle(
         peer,
         body: &body,
         what: &seen.what,
+        left: LeftAlone::default(),
     };
     let reply = match &verb.run {
         Run::Now(run) => {
@@ -156,7 +159,8 @@ async fn handle(
         Run::Later(run) => run(&call).await?,
     };
     if !reading {
-        return Ok(reply);
+        let left = call.left.take();
+        return Ok(if left.is_empty() { reply } else { reply.with_messages(&left) });
     }
     acceptable(headers, &reply)?;
     if !query.is_plain() {
@@ -230,6 +234,7 @@ fn fetch(call: &Call<'_>, uri: &str) -> Option<Reply> {
         peer: call.peer,
         body: &[],
         what: call.what,
+        left: LeftAlone::default(),
     };
     let _inside = call.face.runtime.enter();
     run(&inner).ok().filter(|r| r.status == 200)

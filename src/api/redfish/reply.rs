@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, body::BoxBody};
 use super::{
     doc::{Body, Doc},
     error::Error,
+    messages::Message,
 };
 use crate::model::Secret;
 
@@ -61,6 +62,20 @@ impl Reply {
     /// 201 with the new resource and where it is.
     pub fn created(doc: Doc, location: String) -> Self {
         Self { status: 201, body: doc.finish(), location: Some(location), ..Self::default() }
+    }
+
+    /// Adds messages to a body that is an object.
+    #[must_use]
+    pub fn with_messages(mut self, messages: &[Message]) -> Self {
+        let bytes = &mut self.body.bytes;
+        if self.content_type.is_none() && bytes.last() == Some(&b'}') && bytes.len() > 2 {
+            let mut more = Doc::plain();
+            Message::extended_info(&mut more, messages);
+            bytes.pop();
+            bytes.push(b',');
+            bytes.extend_from_slice(more.finish().bytes.get(1..).unwrap_or(b"}"));
+        }
+        self
     }
 
     /// 202: a task goes on with it.

@@ -1,4 +1,4 @@
-//! What an entry says of its user: their name, and whether they may log in at all.
+//! What an entry says of its user: whether they may log in at all, and the group that has no member entry of them.
 
 use time::OffsetDateTime;
 
@@ -14,7 +14,27 @@ const NEVER: i64 = i64::MAX;
 /// Attributes that a search for a user asks for, beside the one that names them. OpenLDAP's `ppolicy` and others keep
 /// operational attributes, which have to be named.
 pub(super) const ATTRIBUTES: &[&str] =
-    &["userAccountControl", "accountExpires", "pwdAccountLockedTime", "nsAccountLock"];
+    &["userAccountControl", "accountExpires", "pwdAccountLockedTime", "nsAccountLock", "objectSid", "primaryGroupID"];
+
+/// The SID of the user's primary group in Active Directory: it lies in the user's domain and is named by its number there
+/// (`Domain Users` is 513), and does not list its members ([MS-ADTS] 3.1.1.4.5.19).
+///
+/// A SID: revision 1, a count, an authority of six bytes, and that many numbers of four bytes, the last of which is the
+/// account's in its domain ([MS-DTYP] 2.4.2.2).
+pub(super) fn primary_group(entry: &Entry, schema: LdapSchema) -> Option<Vec<u8>> {
+    if schema != LdapSchema::Ad {
+        return None;
+    }
+    let number: u32 = entry.text("primaryGroupID")?.trim().parse().ok()?;
+    let mut sid = entry.bytes("objectSid")?.to_vec();
+    let numbers = usize::from(*sid.get(1)?);
+    if sid.first() != Some(&1) || numbers < 2 || sid.len() != 8 + 4 * numbers {
+        return None;
+    }
+    sid.truncate(4 + 4 * numbers);
+    sid.extend_from_slice(&number.to_le_bytes());
+    Some(sid)
+}
 
 /// Why the user may not log in, if so.
 pub(super) fn disabled(entry: &Entry, schema: LdapSchema) -> Option<&'static str> {
@@ -47,6 +67,29 @@ mod tests {
 
     fn entry(attribute: &str, value: &str) -> Entry {
         Entry { dn: "cn=a".to_owned(), attributes: vec![(attribute.to_owned(), vec![value.as_bytes().to_vec()])] }
+    }
+
+    #[test]
+    fn the_primary_group_is_the_domain_s_with_that_number() {
+        // S-1-5-21-1-2-3-1103
+        let mut sid = vec![1, 5, 0, 0, 0, 0, 0, 5];
+        for number in [21_u32, 1, 2, 3, 1103] {
+            sid.extend_from_slice(&number.to_le_bytes());
+        }
+        let of = |sid: &[u8], number: &str| {
+            let attributes = vec![
+                ("objectSID".to_owned(), vec![sid.to_vec()]),
+                ("primaryGroupID".to_owned(), vec![number.as_bytes().to_vec()]),
+            ];
+            primary_group(&Entry { dn: "cn=a".to_owned(), attributes }, LdapSchema::Ad)
+        };
+        let found = of(&sid, "513").unwrap_or_default();
+        assert_eq!((found.len(), found.get(..24), found.get(24..)), (28, sid.get(..24), Some(&[1, 2, 0, 0][..])));
+        for (sid, number) in
+            [(&sid[..27], "513"), (&sid[..7], "513"), (&[][..], "513"), (&sid[..], "x"), (&sid[..], "-1")]
+        {
+            assert_eq!(of(sid, number), None, "{number}");
+        }
     }
 
     #[test]

@@ -16,16 +16,34 @@ const TOGETHER: usize = 50;
 /// LDAP_MATCHING_RULE_IN_CHAIN ([MS-ADTS] 3.1.1.3.4.4.3).
 const IN_CHAIN: &str = "1.2.840.113556.1.4.1941";
 
-/// The groups of the user with that entry and name.
-pub(super) async fn of(connection: &mut Connection, config: &Ldap, dn: &str, name: &str) -> Result<Vec<Dn>, Broken> {
+/// Whose groups are asked for.
+pub(super) struct User<'a> {
+    /// Their entry.
+    pub dn: &'a str,
+    /// What they are called.
+    pub name: &'a str,
+    /// The SID of their primary group, which does not list them.
+    pub primary: Option<&'a [u8]>,
+}
+
+/// The groups of a user.
+pub(super) async fn of(connection: &mut Connection, config: &Ldap, user: &User<'_>) -> Result<Vec<Dn>, Broken> {
+    let User { dn, name, primary } = *user;
+    let mut next = match primary {
+        Some(sid) => search(connection, config, Filter::Equal("objectSid".to_owned(), sid.to_vec())).await?,
+        None => Vec::new(),
+    };
     let first = match (config.schema, config.nested) {
         (LdapSchema::Rfc2307, _) => value("memberUid", name),
-        (LdapSchema::Ad, LdapNested::Server) => in_chain(dn),
+        (LdapSchema::Ad, LdapNested::Server) => {
+            let groups = next.iter().map(Dn::as_str);
+            Filter::Or([dn].into_iter().chain(groups).map(in_chain).collect())
+        }
         _ => member(dn),
     };
     let mut known: Vec<Dn> = Vec::new();
     let mut seen: HashSet<Dn> = Dn::parse(dn).into_iter().collect();
-    let mut next = search(connection, config, first).await?;
+    next.extend(search(connection, config, first).await?);
     for _ in 0..MAX_STEPS {
         // A group that was seen is not followed again: a circle ends here.
         next.retain(|group| seen.insert(group.clone()));

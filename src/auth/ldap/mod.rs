@@ -36,6 +36,7 @@ use crate::{
 };
 use breaker::Breaker;
 use conn::{Broken, Connection, Found, said};
+use groups::User;
 
 /// Logins under way at once; more wait.
 const PLACES: usize = 8;
@@ -195,6 +196,7 @@ impl Directory {
             return Ok(Err(Refusal::Nameless(entry.dn)));
         };
         let disabled = entry::disabled(&entry, self.config.schema);
+        let primary = entry::primary_group(&entry, self.config.schema);
         if let Some(password) = password
             && let Err(text) = self.bind(&entry.dn, password).await?
         {
@@ -202,7 +204,8 @@ impl Directory {
         }
         let mut person = Person { dn: entry.dn, name, disabled, groups: Vec::new(), rights: None };
         if person.disabled.is_none() {
-            person.groups = self.groups(&person.dn, &person.name).await?;
+            let user = User { dn: &person.dn, name: &person.name, primary: primary.as_deref() };
+            person.groups = self.groups(&user).await?;
             person.rights = groups::rights(&person.groups, &self.config.roles);
         }
         Ok(Ok(person))
@@ -267,12 +270,12 @@ impl Directory {
         }
     }
 
-    async fn groups(&self, dn: &str, name: &str) -> Result<Vec<Dn>, Broken> {
+    async fn groups(&self, user: &User<'_>) -> Result<Vec<Dn>, Broken> {
         let (mut connection, reused) = self.service().await?;
-        let groups = match groups::of(&mut connection, &self.config, dn, name).await {
+        let groups = match groups::of(&mut connection, &self.config, user).await {
             Err(error) if reused && error.is_connection() => {
                 connection = self.connect_service().await?;
-                groups::of(&mut connection, &self.config, dn, name).await?
+                groups::of(&mut connection, &self.config, user).await?
             }
             other => other?,
         };

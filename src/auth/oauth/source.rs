@@ -198,7 +198,7 @@ async fn keep_fresh(issuer: Weak<Issuer>, refresh: Duration) {
         let Some(held) = issuer.upgrade() else { return };
         let fetched = match &mut known {
             Some(fetcher) => fetch::Fetcher::fetch(fetcher).await,
-            none => match fetch::Fetcher::new(&held.settings.keys) {
+            none => match fetch::Fetcher::new(&held.settings) {
                 Ok(made) => none.insert(made).fetch().await,
                 Err(why) => Err(why),
             },

@@ -7,6 +7,7 @@
 //! | `json` | objects without duplicate members, bounded in depth |
 //! | [`alg`] | algorithms by name: key pairs only, so neither `none` nor a MAC has one |
 //! | [`jws`] | the compact serialization: header, payload, signature |
+//! | [`metadata`] | where an issuer says that its keys are |
 //! | [`jwk`] | a set of public keys, and which of them are fit to check a signature |
 //!
 //! Not here: whether a signature is right (`auth::oauth`, by OpenSSL), and what a token's claims are good for. What
@@ -17,6 +18,7 @@ pub mod base64url;
 pub mod json;
 pub mod jwk;
 pub mod jws;
+pub mod metadata;
 
 #[cfg(test)]
 mod tests;

@@ -158,10 +158,15 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The first value of an attribute that is text. Names of attributes know no case.
-    pub fn text(&self, attribute: &str) -> Option<&str> {
+    /// The first value of an attribute. Names of attributes know no case.
+    pub fn bytes(&self, attribute: &str) -> Option<&[u8]> {
         let (_, values) = self.attributes.iter().find(|(name, _)| name.eq_ignore_ascii_case(attribute))?;
-        std::str::from_utf8(values.first()?).ok()
+        values.first().map(Vec::as_slice)
+    }
+
+    /// The first value of an attribute, if it is text.
+    pub fn text(&self, attribute: &str) -> Option<&str> {
+        std::str::from_utf8(self.bytes(attribute)?).ok()
     }
 }
 

@@ -1,5 +1,5 @@
-//! JsonSchemas: which schema version each resource follows, and where DMTF publishes it. What `Link` headers with
-//! `rel=describedby` lead to.
+//! JsonSchemas: which schema version each resource follows, and where DMTF publishes it; our own are served here. What
+//! `Link` headers with `rel=describedby` lead to.
 
 use super::{
     super::{
@@ -11,6 +11,7 @@ use super::{
         table,
     },
     collection,
+    metadata::{OEM, OEM_VERSION, oem_json_uri},
 };
 
 /// The collection.
@@ -38,6 +39,7 @@ pub static FILE: Resource = Resource {
 
 fn ids() -> Vec<String> {
     let mut ids: Vec<_> = table::ALL.iter().filter(|r| r.has_schema()).map(|r| r.schema_id()).collect();
+    ids.extend(OEM.iter().map(|oem| format!("{}.{OEM_VERSION}", oem.name)));
     ids.sort();
     ids
 }
@@ -49,14 +51,21 @@ fn list(call: &Call<'_>) -> Result<Reply, Error> {
 
 fn get(call: &Call<'_>) -> Result<Reply, Error> {
     let id = ids().into_iter().find(|id| id == call.param(0)).ok_or_else(|| call.not_found())?;
+    let name = id.split('.').next().unwrap_or_default();
+    let ours = OEM.iter().any(|oem| oem.name == name);
     let mut doc = Doc::resource(&FILE, &format!("{URI}/{id}"));
     doc.set("Id", &id)
         .set("Name", format!("Schema {id}"))
-        .set("Schema", format!("#{id}.{}", id.split('.').next().unwrap_or_default()))
+        .set("Schema", format!("#{id}.{}", if ours { name.trim_start_matches("Rackfish") } else { name }))
         .list("Languages", ["en"])
         .arr("Location", |a| {
             a.item_obj(|o| {
-                o.set("Language", "en").set("PublicationUri", format!("https://redfish.dmtf.org/schemas/v1/{id}.json"));
+                o.set("Language", "en");
+                if ours {
+                    o.set("Uri", oem_json_uri(name));
+                } else {
+                    o.set("PublicationUri", format!("https://redfish.dmtf.org/schemas/v1/{id}.json"));
+                }
             });
         });
     Ok(Reply::ok(doc))

@@ -20,30 +20,61 @@ pub static METADATA: Resource = Resource {
     queries: Queries::None,
 };
 
-/// Our own schemas, which `$metadata` points to: read by clients that have not logged in.
+/// Our own schemas, which `$metadata` and `JsonSchemas` point to: read by clients that have not logged in.
 pub static SCHEMAS: Resource = Resource {
     schema: "oem-schema",
     version: "",
     uris: &["/redfish/v1/Schemas/{file}"],
     verbs: &[Verb::get(OPEN, schema)],
-    summary: "The schemas (CSDL) of what stands below `Oem.Rackfish`.",
+    summary: "The schemas (CSDL, JSON Schema) of what stands below `Oem.Rackfish`.",
     queries: Queries::None,
 };
 
+/// A schema of our own, in both forms.
+pub struct Oem {
+    /// `RackfishEvent`
+    pub name: &'static str,
+    csdl: &'static str,
+    json: &'static str,
+}
+
+/// Their version.
+pub const OEM_VERSION: &str = "v1_0_0";
+
 macro_rules! oem {
-    ($($name:literal),*) => {
-        &[$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/redfish-schemas/oem/", $name, "_v1.xml")))),*]
+    ($($name:literal),* $(,)?) => {
+        &[$(Oem {
+            name: $name,
+            csdl: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/redfish-schemas/oem/", $name, "_v1.xml")),
+            json: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/redfish-schemas/oem/", $name, ".v1_0_0.json")),
+        }),*]
     };
 }
 
-/// Namespaces of our own schemas, all in version 1.0.0, and the files that define them.
-const OEM: &[(&str, &str)] =
-    oem!["RackfishComputerSystem", "RackfishManagerAccount", "RackfishLogService", "RackfishLogEntry", "RackfishEvent"];
+/// Our own schemas.
+pub const OEM: &[Oem] = oem![
+    "RackfishComputerSystem",
+    "RackfishManagerAccount",
+    "RackfishLogService",
+    "RackfishLogEntry",
+    "RackfishEvent",
+];
 
 fn schema(call: &Call<'_>) -> Result<Reply, Error> {
-    let name = call.param(0).strip_suffix("_v1.xml").unwrap_or_default();
-    let (_, text) = OEM.iter().find(|(n, _)| *n == name).ok_or_else(|| call.not_found())?;
-    Ok(Reply::raw("application/xml", text.as_bytes().to_vec()))
+    let named = |suffix: &str| {
+        let name = call.param(0).strip_suffix(suffix)?;
+        OEM.iter().find(|o| o.name == name)
+    };
+    if let Some(oem) = named("_v1.xml") {
+        return Ok(Reply::raw("application/xml", oem.csdl.as_bytes().to_vec()));
+    }
+    let oem = named(&format!(".{OEM_VERSION}.json")).ok_or_else(|| call.not_found())?;
+    Ok(Reply::raw("application/json", oem.json.as_bytes().to_vec()))
+}
+
+/// Where the JSON Schema of one of our own is.
+pub fn oem_json_uri(name: &str) -> String {
+    format!("/redfish/v1/Schemas/{name}.{OEM_VERSION}.json")
 }
 
 /// Schemas of embedded objects that bodies name by `@odata.type`.
@@ -82,8 +113,8 @@ fn document(resources: &[&Resource]) -> String {
     }
     let extensions = [("RedfishExtensions.v1_0_0".to_owned(), Some("Redfish"))];
     reference(&format!("{PUBLISHED}/RedfishExtensions_v1.xml"), &extensions);
-    for (name, _) in OEM {
-        let includes = [((*name).to_owned(), None), (format!("{name}.v1_0_0"), None)];
+    for Oem { name, .. } in OEM {
+        let includes = [((*name).to_owned(), None), (format!("{name}.{OEM_VERSION}"), None)];
         reference(&format!("/redfish/v1/Schemas/{name}_v1.xml"), &includes);
     }
     let root = super::root::ROOT.version;
