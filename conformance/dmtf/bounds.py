@@ -52,6 +52,7 @@ BOUNDS = {
     "service": {
         "rack": Bound(2700, warnings=tuple(LEGACY)),
         "single": Bound(1900, warnings=tuple(LEGACY)),
+        "door": Bound(1900, warnings=tuple(LEGACY)),
     },
     "protocol": {
         "rack": Bound(390, warnings=tuple(CHANCE), untested=True),

@@ -16,9 +16,9 @@ import bounds
 import declared
 import documents
 import material
-from lib.checks import Checks, equal, expect, log
+from lib.checks import Checks, equal, expect, log, until
 from lib.demo import Demo
-from lib.redfish import Client
+from lib.redfish import Client, quietly
 from tacklebox import Tacklebox
 from tools import Findings, Tools
 
@@ -85,6 +85,19 @@ def inside() -> int:
             found = getattr(tools, tool)(demo, folder)
             judge(checks, prefix, found, bounds.BOUNDS[tool][rack])
 
+    def at_door(port: int) -> None:
+        """The Service Validator at the door of a node, which is a service of its own to it."""
+        prefix, door = "door.service", f"127.0.0.1:{port + 100}"
+        with checks.check(f"{prefix}.ran"), Demo(prefix, port, **RACKS["rack"]) as demo:
+            node = demo.node("mixed")
+            demo.doors({node.name: door})
+            until(lambda: quietly(Client(f"https://{door}", ca=demo.ca).get, "/redfish/v1/"), bool, 20, "answer at the door")
+            demo.ready["redfish"] = f"https://{door}"
+            equal(demo.client().members("/redfish/v1/Systems"), [node.system], "systems at the door")
+            folder = logs / prefix
+            shutil.rmtree(folder, ignore_errors=True)
+            judge(checks, prefix, tools.service(demo, folder), bounds.BOUNDS["service"]["door"])
+
     def clients(rack: str, port: int) -> None:
         with checks.check(f"{rack}.clients.ran"), Demo(f"{rack}.clients", port, **RACKS[rack]) as demo:
             stranger = Client(demo.url, ca=demo.ca)
@@ -95,6 +108,7 @@ def inside() -> int:
     # Those that wait longest first.
     jobs = [(validator, (rack, tool)) for tool in ("usecase", "protocol", "service", "interop") for rack in RACKS]
     jobs[2:2] = [(clients, (rack,)) for rack in RACKS]
+    jobs.append((at_door, ()))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for _ in pool.map(lambda job: job[1][0](*job[1][1], base + job[0]), enumerate(jobs)):
             pass

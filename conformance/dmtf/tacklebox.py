@@ -53,7 +53,8 @@ class Tacklebox:
             self.prints(script, script, *words)
         for script, words in SYSTEM.items():
             self.prints(script, script, "--system", node.name, *words)
-        self.prints("logs", "logs", "--system", node.name, part="Id")
+        self.prints("logs", "logs", "--system", node.name, "--log", "SEL", part="Id")
+        self.prints("logs-audit", "logs", "--system", node.name, "--log", "Audit", part="Id")
         self.prints("manager_config", "manager_config", "--manager", "rackfish", "info", part="rackfish")
         self.prints("manager_config-protocol", "manager_config", "--manager", "rackfish", "getprotocol", part="HTTPS")
         for script, (words, why) in ABSENT.items():

@@ -5,9 +5,11 @@ import sys
 import threading
 import warnings
 
+import door
 import media
 import node
 import races
+import restart
 import service
 from lib.checks import Checks
 from lib.demo import KINDS, Demo
@@ -31,6 +33,8 @@ def main() -> int:
         for walk in walks:
             walk.join()
         races.connection_close(checks, demo)
+        door.run(checks, demo)
+        restart.run(checks, demo)
     return checks.status()
 
 

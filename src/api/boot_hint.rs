@@ -7,7 +7,7 @@
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use serde::Serialize;
 
-use super::redfish::{Redfish, admit, error::Error, http};
+use super::redfish::{Redfish, admit, door, error::Error, http};
 use crate::{
     fleet::{BootView, NodeView},
     model::Actor,
@@ -35,7 +35,10 @@ async fn get(req: HttpRequest, face: web::Data<Redfish>, mac: web::Path<String>)
         let peer = req.peer_addr().map(|a| a.ip());
         match admit::authenticate(&face, req.headers(), peer, req.conn_data()).await {
             Ok(principal) if principal.must_change_password => return http::refuse(&req, Error::forbidden()),
-            Ok(principal) => admit::actor(&principal, "boot hint".into()),
+            Ok(principal) => match door::actor_of(&face, &principal, "boot hint".into()) {
+                Ok(actor) => actor,
+                Err(error) => return http::refuse(&req, error),
+            },
             Err(error) => return http::refuse(&req, error),
         }
     };

@@ -3,9 +3,11 @@
 pub mod boot_hint;
 mod connections;
 pub mod delivery;
+pub mod doors;
 pub mod operations;
 mod plain_http;
 pub mod redfish;
+pub mod restart;
 pub mod server;
 pub mod ssdp;
 pub mod tls;

@@ -25,7 +25,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::redfish::{Redfish, admit, http};
+use super::redfish::{Redfish, admit, error::Error, http};
 use crate::{
     auth::{Auth, oauth::IssuerInfo},
     fleet::{Fleet, event},
@@ -258,6 +258,10 @@ async fn with_login(
 ) -> HttpResponse {
     let peer = req.peer_addr().map(|a| a.ip());
     match admit::authenticate(&face, req.headers(), peer, req.conn_data()).await {
+        // What is told here is about all nodes.
+        Ok(who) if who.session.as_ref().is_some_and(|session| face.auth.door_of(session).is_some()) => {
+            http::refuse(&req, Error::forbidden())
+        }
         Ok(_) => then(&face),
         Err(error) => http::refuse(&req, error),
     }

@@ -28,14 +28,16 @@ use super::{
     boot_hint,
     connections::{Connections, minded},
     delivery::Delivery,
+    doors::{self, Doors},
     operations,
     operations::Metrics,
     plain_http::secured,
     redfish::{Redfish, Served, admit::ClientCertificate, body::Unheard, http, resources::root::REDFISH_VERSION},
+    restart::Restart,
     ssdp::Ssdp,
     tls::{self, ReloadableAcceptor},
 };
-use crate::{auth::Auth, config, fleet::Fleet};
+use crate::{auth::Auth, config, fleet::Fleet, model::NodeId};
 
 /// An idle connection is closed after that long; sushy makes a new one for each request anyway.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -44,11 +46,11 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 /// A kept connection on which no request is complete by then is cut off.
 const NEXT_TIME: Duration = KEEP_ALIVE.saturating_add(HEAD_TIME);
 /// A TLS handshake takes at most that long.
-const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+pub(super) const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// A client that does not close its side by then is cut off.
 const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// Connections per worker.
-const MAX_CONNECTIONS: usize = 10_000;
+pub(super) const MAX_CONNECTIONS: usize = 10_000;
 /// TLS handshakes under way per worker: as many as connections. A worker whose handshakes are all taken takes no
 /// connection at all, so that a few hundred clients that connect and say nothing would shut everybody else out; and a
 /// handshake that waits costs no processor time.
@@ -56,7 +58,7 @@ const MAX_HANDSHAKES: usize = MAX_CONNECTIONS;
 /// Connections waiting to be accepted.
 const BACKLOG: i32 = 1024;
 /// Requests under way get that long when the server stops: as long as an action's patience.
-const STOP_TIME: u64 = 30;
+pub(super) const STOP_TIME: u64 = 30;
 
 /// Makes an acceptor for a listener; called once for each.
 pub type Acceptor = Arc<dyn Fn() -> Result<SslAcceptorBuilder, String> + Send + Sync>;
@@ -71,6 +73,8 @@ pub struct Service {
     pub subscriptions: Option<Delivery>,
     /// TLS; without it plain HTTP is served.
     pub tls: Option<Acceptor>,
+    /// Whoever can start the service anew; without it that is not offered.
+    pub restart: Option<Restart>,
 }
 
 /// Why nothing is served.
@@ -81,6 +85,19 @@ pub enum ServeError {
     Listen {
         /// Which.
         address: SocketAddr,
+        /// Why.
+        cause: io::Error,
+    },
+    /// A node's own address that can't be listened on.
+    #[error(
+        "the door of {node} can't listen on {address}: {cause}; the address has to be one of this machine's, and free: \
+         choose another in nodes.{node}.door, or stop what uses it"
+    )]
+    Door {
+        /// Which.
+        address: SocketAddr,
+        /// Whose.
+        node: NodeId,
         /// Why.
         cause: io::Error,
     },
@@ -98,6 +115,8 @@ pub struct ServerHandle {
     pub addresses: Vec<SocketAddr>,
     /// Where metrics are served, if they have a listener of their own.
     pub operations: Option<SocketAddr>,
+    /// The nodes' own listeners.
+    pub doors: Doors,
     metrics: Arc<Metrics>,
     servers: Vec<ActixHandle>,
     thread: JoinHandle<io::Result<()>>,
@@ -111,9 +130,12 @@ impl ServerHandle {
         self.metrics.set_ready(false);
         // Stopping can't fail.
         self.ssdp.set(false).ok();
-        for server in &self.servers {
-            server.stop(true).await;
-        }
+        // Beside each other: each waits for its requests.
+        tokio::join!(self.doors.stop(), async {
+            for server in &self.servers {
+                server.stop(true).await;
+            }
+        });
         self.counting.abort();
         // It holds the fleet: gone only when it has really ended. That it was cancelled is no news.
         self.counting.await.ok();
@@ -137,9 +159,10 @@ pub fn start_with(
     server: &config::Server,
     certificate: Option<ReloadableAcceptor>,
 ) -> Result<ServerHandle, ServeError> {
-    let listeners = server.listen.iter().map(|a| listen(*a, &server.listen)).collect::<Result<Vec<_>, _>>()?;
+    let listeners = server.listen.iter().map(|a| listen_or(*a, &server.listen)).collect::<Result<Vec<_>, _>>()?;
     let addresses: Vec<SocketAddr> = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
-    let own = server.operations_listen.map(|a| listen(a, &[])).transpose()?;
+    let own = server.operations_listen.map(|a| listen_or(a, &[])).transpose()?;
+    let doors = doors::bind(service.fleet.config().doors(), &server.listen, |_| false)?;
     let operations = own.as_ref().and_then(|l| l.local_addr().ok());
     let acceptors = match &service.tls {
         Some(tls) => {
@@ -163,13 +186,15 @@ pub fn start_with(
     let mut face = Redfish::new(service.fleet, service.auth, service.subscriptions, Arc::clone(&metrics), reached);
     face.ssdp = Some(Arc::clone(&ssdp));
     face.certificate = certificate;
+    face.restart = service.restart;
     let face = web::Data::new(face);
+    let connections = Connections::new(NEXT_TIME);
+    let own_doors = Doors::new(face.clone(), Arc::clone(&connections), service.tls);
     let (send, receive) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new()
         .name("http".to_owned())
         .spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                let connections = Connections::new(NEXT_TIME);
                 let servers = match build(&face, &connections, listeners, acceptors, own) {
                     Ok(servers) => servers,
                     Err(cause) => {
@@ -187,7 +212,8 @@ pub fn start_with(
         })
         .map_err(ServeError::Start)?;
     if let Ok(servers) = receive.recv() {
-        return Ok(ServerHandle { addresses, operations, metrics, servers, thread, counting, ssdp });
+        own_doors.apply(doors)?;
+        return Ok(ServerHandle { addresses, operations, doors: own_doors, metrics, servers, thread, counting, ssdp });
     }
     counting.abort();
     Err(ServeError::Start(match thread.join() {
@@ -196,22 +222,23 @@ pub fn start_with(
     }))
 }
 
-fn listen(address: SocketAddr, all: &[SocketAddr]) -> Result<TcpListener, ServeError> {
+fn listen_or(address: SocketAddr, all: &[SocketAddr]) -> Result<TcpListener, ServeError> {
+    listen(address, all).map_err(|cause| ServeError::Listen { address, cause })
+}
+
+pub(super) fn listen(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> {
     // [::] takes IPv4 along, unless IPv4 has a listener of its own on that port.
-    let apart = address.is_ipv6() && all.iter().any(|a| a.is_ipv4() && a.port() == address.port());
-    let attempt = || {
-        let domain = socket2::Domain::for_address(address);
-        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        if address.is_ipv6() {
-            socket.set_only_v6(apart)?;
-        }
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        socket.set_nonblocking(true)?;
-        Ok(TcpListener::from(socket))
-    };
-    attempt().map_err(|cause| ServeError::Listen { address, cause })
+    let apart = address.ip().is_unspecified() && all.iter().any(|a| a.is_ipv4() && a.port() == address.port());
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(apart)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(TcpListener::from(socket))
 }
 
 fn build(
@@ -244,13 +271,18 @@ fn build(
         let app = move || map_config(app().into_factory(), |()| AppConfig::default());
         main = match acceptor.map(SslAcceptorBuilder::build) {
             Some(acceptor) => main.listen("https", listener, move || {
-                let http = tuned(HttpService::build().secure(), &connections, stopping.clone());
+                let connections = Arc::clone(&connections);
+                let http = tuned(HttpService::build().secure(), stopping.clone())
+                    .on_connect_ext(move |io, data| connected(&connections, io, data));
                 let handshake = TlsAcceptorConfig::default().handshake_timeout(HANDSHAKE_TIME);
                 fn_service(async |stream| secured(stream).await.map_err(|e| TlsError::Service(DispatchError::Io(e))))
                     .and_then(http.local_addr(address).finish(app()).openssl_with_config(acceptor.clone(), handshake))
             })?,
             None => main.listen("http", listener, move || {
-                tuned(HttpService::build(), &connections, stopping.clone()).local_addr(address).finish(app()).tcp()
+                let connections = Arc::clone(&connections);
+                let http = tuned(HttpService::build(), stopping.clone())
+                    .on_connect_ext(move |io, data| connected(&connections, io, data));
+                http.local_addr(address).finish(app()).tcp()
             })?,
         };
     }
@@ -275,9 +307,8 @@ fn build(
 }
 
 /// What both kinds of listeners have in common.
-fn tuned<T, S, F>(
+pub(super) fn tuned<T, S, F>(
     http: HttpServiceBuilder<T, S>,
-    connections: &Arc<Connections>,
     stopping: impl Fn() -> F + 'static,
 ) -> HttpServiceBuilder<T, S>
 where
@@ -288,17 +319,15 @@ where
     S::InitError: std::fmt::Debug,
     <S::Service as dev::Service<actix_http::Request>>::Future: 'static,
 {
-    let connections = Arc::clone(connections);
     http.graceful_shutdown_signal(stopping)
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_TIME)
         .client_disconnect_timeout(CLOSE_TIME)
         .tcp_nodelay(true)
-        .on_connect_ext(move |io: &T, data| connected(&connections, io, data))
 }
 
 /// Ends connections whose request's body nobody waits for.
-fn no_endless_bodies<S>(
+pub(super) fn no_endless_bodies<S>(
     mut req: ServiceRequest,
     next: &S,
 ) -> impl Future<Output = Result<ServiceResponse, actix_web::Error>> + use<S>
@@ -317,7 +346,7 @@ where
 }
 
 /// What is kept with a new connection: its watch, and the name in its client's certificate.
-fn connected(connections: &Connections, io: &dyn Any, data: &mut Extensions) {
+pub(super) fn connected(connections: &Connections, io: &dyn Any, data: &mut Extensions) {
     let secure = io.downcast_ref::<TlsStream<TcpStream>>();
     if let Some(name) = secure.and_then(|stream| tls::peer_common_name(stream.ssl())) {
         data.insert(ClientCertificate(name.into()));

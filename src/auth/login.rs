@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     config::{AuthConfig, Lockout},
+    model::NodeId,
     store::{self, Expect, Kind, Safety, Store, StoreError},
 };
 
@@ -168,9 +169,15 @@ impl Inner {
         }
     }
 
-    pub async fn login(&self, user: &str, password: &str, peer: Option<IpAddr>) -> Result<NewSession, AuthError> {
+    pub async fn login(
+        &self,
+        user: &str,
+        password: &str,
+        peer: Option<IpAddr>,
+        door: Option<NodeId>,
+    ) -> Result<NewSession, AuthError> {
         let proven = self.check(user, password, peer).await?;
-        let (session, token) = self.sessions.make(proven.name(), proven.source(), peer);
+        let (session, token) = self.sessions.make(proven.name(), proven.source(), peer, door);
         // Written behind: when it gets lost with a crash, its client logs in again. A full disk keeps nobody out.
         let document = self.sessions.document(&session);
         let written =

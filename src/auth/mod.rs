@@ -35,7 +35,7 @@ use time::OffsetDateTime;
 
 use crate::{
     config::AuthConfig,
-    model::{Privileges, Role, Scope, Secret},
+    model::{NodeId, Privileges, Role, Scope, Secret},
     store::Store,
 };
 use login::Inner;
@@ -104,6 +104,8 @@ pub struct SessionInfo {
     pub created: OffsetDateTime,
     /// From where.
     pub peer: Option<IpAddr>,
+    /// The node whose door it was made at.
+    pub door: Option<NodeId>,
 }
 
 /// An account as listed.
@@ -323,7 +325,23 @@ impl Auth {
 
     /// Makes a session.
     pub async fn login(&self, user: &str, password: &str, peer: Option<IpAddr>) -> Result<NewSession, AuthError> {
-        self.inner.login(user, password, peer).await
+        self.inner.login(user, password, peer, None).await
+    }
+
+    /// As [`Self::login`], at the door of a node: the session is good for that node alone ([`Self::door_of`]).
+    pub async fn login_at(
+        &self,
+        door: NodeId,
+        user: &str,
+        password: &str,
+        peer: Option<IpAddr>,
+    ) -> Result<NewSession, AuthError> {
+        self.inner.login(user, password, peer, Some(door)).await
+    }
+
+    /// The node whose door a session was made at. Whoever serves a request has to hold it to that node.
+    pub fn door_of(&self, session: &str) -> Option<NodeId> {
+        self.inner.sessions.door(session)
     }
 
     /// Whose token it is; touches the session. Asks nobody: somebody from outside has the rights last confirmed.

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::{SessionInfo, outside::Source};
-use crate::model::Secret;
+use crate::model::{NodeId, Secret};
 
 /// The document of a session. Times are seconds since 1970.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,6 +38,9 @@ pub(super) struct SessionDoc {
     pub used: i64,
     #[serde(default)]
     pub peer: Option<IpAddr>,
+    /// The node whose door it was made at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub door: Option<NodeId>,
 }
 
 /// A session in memory.
@@ -49,6 +52,8 @@ pub(super) struct Session {
     pub source: Option<Source>,
     pub created: OffsetDateTime,
     pub peer: Option<IpAddr>,
+    /// The node whose door it was made at: it is good for that node alone.
+    pub door: Option<NodeId>,
     token: [u8; 32],
     /// Last use, in milliseconds of [`Sessions::now`].
     used: AtomicU64,
@@ -85,7 +90,13 @@ impl Sessions {
     }
 
     /// A session and its token. It is not in force before [`Self::add`].
-    pub fn make(&self, user: &Arc<str>, source: Option<Source>, peer: Option<IpAddr>) -> (Session, Secret) {
+    pub fn make(
+        &self,
+        user: &Arc<str>,
+        source: Option<Source>,
+        peer: Option<IpAddr>,
+        door: Option<NodeId>,
+    ) -> (Session, Secret) {
         let (mut id, mut token) = ([0; 8], Zeroizing::new([0; 32]));
         rand::rng().fill_bytes(&mut id);
         rand::rng().fill_bytes(&mut *token);
@@ -97,6 +108,7 @@ impl Sessions {
             source,
             created: OffsetDateTime::now_utc(),
             peer,
+            door,
             token: Sha256::digest(token.expose().as_bytes()).into(),
             used: AtomicU64::new(now),
             saved: AtomicU64::new(now),
@@ -116,6 +128,7 @@ impl Sessions {
             source: doc.source,
             created: OffsetDateTime::from_unix_timestamp(doc.created).ok()?,
             peer: doc.peer,
+            door: doc.door.clone(),
             token: unhex(&doc.token)?,
             used: AtomicU64::new(used),
             saved: AtomicU64::new(used),
@@ -134,6 +147,7 @@ impl Sessions {
             created: session.created.unix_timestamp(),
             used: now.saturating_sub(i64::try_from(idle).unwrap_or(i64::MAX)),
             peer: session.peer,
+            door: session.door.clone(),
         }
     }
 
@@ -162,6 +176,11 @@ impl Sessions {
         }
         session.used.store(self.now(), Ordering::Relaxed);
         Some(session)
+    }
+
+    /// The node whose door a session was made at.
+    pub fn door(&self, id: &str) -> Option<NodeId> {
+        self.read().by_id.get(id)?.door.clone()
     }
 
     /// Takes a session out.
@@ -234,7 +253,13 @@ impl Table {
 
 impl Session {
     fn info(&self) -> SessionInfo {
-        SessionInfo { id: Arc::clone(&self.id), user: Arc::clone(&self.user), created: self.created, peer: self.peer }
+        SessionInfo {
+            id: Arc::clone(&self.id),
+            user: Arc::clone(&self.user),
+            created: self.created,
+            peer: self.peer,
+            door: self.door.clone(),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::{CliError, Exit, demo};
-use crate::sim::{ipmi, redfish, snmp};
+use crate::sim::{ipmi, plc_bus, redfish, snmp};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SimCommand {
@@ -11,6 +11,8 @@ pub(super) enum SimCommand {
     Ipmi(ipmi::cli::SimIpmiArgs),
     /// PDUs that speak SNMP
     Pdu(snmp::cli::Options),
+    /// Power-line boards on a device bus, behind a pseudo-terminal
+    PlcBus(plc_bus::cli::Options),
     /// BMCs that speak Redfish and have virtual media
     RedfishBmc(redfish::cli::SimRedfishArgs),
     /// The demo's rack of all, without the service
@@ -23,6 +25,7 @@ pub(super) fn run(command: SimCommand) -> Result<(), CliError> {
     match command {
         SimCommand::Ipmi(args) => runtime.block_on(ipmi::cli::run_cli(args)),
         SimCommand::Pdu(options) => runtime.block_on(snmp::cli::run(options)),
+        SimCommand::PlcBus(options) => runtime.block_on(plc_bus::cli::run(options)),
         SimCommand::RedfishBmc(args) => runtime.block_on(redfish::cli::run_cli(args)),
         SimCommand::Rack(options) => return runtime.block_on(demo::sim::run(options)),
     }

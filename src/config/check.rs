@@ -1,6 +1,9 @@
 //! What can only be seen when everything is read: two nodes on one unit, slot, MAC or UUID; names that collide.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::{IpAddr, SocketAddr},
+};
 
 use crate::model::{ChassisId, Ref};
 
@@ -9,6 +12,7 @@ use super::{
     problem::{At, Problems},
     section::quoted,
     source::Sources,
+    types::{MAX_NAMED_DOORS, Server},
 };
 
 struct Use<'d> {
@@ -117,4 +121,63 @@ pub(super) fn nodes<'d>(drafts: &'d [Draft], enclosures: &HashMap<ChassisId, At>
             );
         }
     }
+}
+
+/// Checks that each door is the only listener at its address and port.
+pub(super) fn doors(drafts: &[Draft], server: &Server, sources: &Sources, p: &mut Problems) {
+    // By port: all, and those that may take another address along; thousands of doors are not compared with each other.
+    let (mut all, mut wide) = (HashMap::<u16, Vec<_>>::new(), HashMap::<u16, Vec<_>>::new());
+    let listen = server.listen.iter().map(|at| (*at, "server.listen".to_owned()));
+    let own = server.operations_listen.iter().map(|at| (*at, "server.operations_listen".to_owned()));
+    for taken in listen.chain(own) {
+        all.entry(taken.0.port()).or_default().push(taken.clone());
+        wide.entry(taken.0.port()).or_default().push(taken);
+    }
+    let mut exact: HashMap<SocketAddr, &Draft> = HashMap::new();
+    let mut ips = BTreeSet::new();
+    for draft in drafts {
+        let Some(door) = draft.node.door else { continue };
+        let key = format!("nodes.{}.door", quoted(draft.node.id.as_str()));
+        let way_out = "give each node an address or a port of its own";
+        ips.insert(door.ip());
+        if let Some(other) = exact.get(&door) {
+            let other = format!("{} ({})", other.node.id, sources.place(other.door_at));
+            p.add(draft.door_at, key, format!("{door} is already the door of {other}"), way_out);
+            continue;
+        }
+        exact.insert(door, draft);
+        let others = if door.ip().is_unspecified() { &all } else { &wide }.get(&door.port());
+        if let Some((at, whose)) = others.into_iter().flatten().find(|(at, _)| overlap(*at, door)) {
+            let message = format!("{door} can't be listened on beside {at} ({whose})");
+            p.add(draft.door_at, key, message, way_out);
+            continue;
+        }
+        let mine = (door, format!("the door of {}", draft.node.id));
+        if door.ip().is_unspecified() {
+            wide.entry(door.port()).or_default().push(mine.clone());
+        }
+        all.entry(door.port()).or_default().push(mine);
+    }
+    let plain = server.tls.insecure_plain_http || server.tls.certificate.is_some();
+    if ips.len() > MAX_NAMED_DOORS
+        && !plain
+        && let Some(first) = drafts.iter().find(|draft| draft.node.door.is_some())
+    {
+        p.warn(
+            first.door_at,
+            "nodes.*.door",
+            format!(
+                "{} doors have addresses of their own, and the certificate that is made names {MAX_NAMED_DOORS}",
+                ips.len()
+            ),
+            "give a certificate of your own (server.tls.certificate), or doors one address and many ports",
+        );
+    }
+}
+
+/// Whether one socket can't listen beside the other: same port, and one address takes the other along.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    // `[::]` takes IPv4 along, unless IPv4 has a listener of its own there.
+    let takes = |wide: IpAddr, other: IpAddr| wide.is_unspecified() && wide.is_ipv4() == other.is_ipv4();
+    a.port() == b.port() && (a.ip() == b.ip() || takes(a.ip(), b.ip()) || takes(b.ip(), a.ip()))
 }

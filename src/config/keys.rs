@@ -135,6 +135,7 @@ pub const NODE: &[&str] = &[
     "indicator",
     "boot",
     "shutdown",
+    "door",
     "restore",
     "controller_ready",
     "groups",
@@ -158,7 +159,7 @@ pub const NODE: &[&str] = &[
 
 /// Keys of a node that can't be the same for all of them: not in `[defaults.node]`.
 pub const NODE_OWN: &[&str] =
-    &["slot", "host", "feeds", "console", "indicator", "uuid", "macs", "serial", "asset_tag", "hostname"];
+    &["slot", "host", "feeds", "console", "indicator", "door", "uuid", "macs", "serial", "asset_tag", "hostname"];
 
 /// A table in `feeds`.
 pub const FEED: &[&str] = &["unit", "shared", "gap", "off_time"];

@@ -127,6 +127,7 @@ fn build(cx: &mut Cx<'_>, docs: &[Map], fixed: &Map) -> Config {
         drafts.extend(node::read(cx, &named, defaults, &known, &enclosures));
     }
     check::nodes(&drafts, &places, cx.sources, &mut cx.p);
+    check::doors(&drafts, &server, cx.sources, &mut cx.p);
     if let Some(directory) = &auth.ldap {
         ldap::check(cx, fixed, directory, &drafts.iter().map(|draft| &draft.node));
     }

@@ -49,5 +49,6 @@ pub use oauth::{OAuthIssuer, OAuthKeys, OAuthRole};
 pub use problem::{Problem, nearest};
 pub use types::{
     AuthConfig, BootPolicy, Chassis, Config, Endpoint, EndpointPolicy, Facts, Feed, Hook, HookAction, Inrush, Lockout,
-    LogFormat, MAX_LOCKOUT, MAX_PASSWORD_DAYS, MAX_PASSWORD_HISTORY, Node, Order, Patience, Restore, Server, Tls,
+    LogFormat, MAX_LOCKOUT, MAX_NAMED_DOORS, MAX_PASSWORD_DAYS, MAX_PASSWORD_HISTORY, Node, Order, Patience, Restore,
+    Server, Tls,
 };

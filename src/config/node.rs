@@ -1,6 +1,6 @@
 //! `[nodes.NAME]` and `[chassis.NAME]`.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::model::{ActKind, ChassisId, NodeId, Ref};
 
@@ -11,6 +11,7 @@ use super::{
     names::Named,
     problem::At,
     section::Section,
+    server,
     source::{Map, Spot, Val},
     types::{BootPolicy, Chassis, Feed, HookAction, Node, Restore},
 };
@@ -27,6 +28,7 @@ pub(super) struct Draft {
     pub feeds_at: Vec<At>,
     pub slot_at: At,
     pub macs_at: Vec<At>,
+    pub door_at: At,
     pub uuid_at: At,
 }
 
@@ -128,6 +130,7 @@ pub(super) fn read(
     }
     let mut facts = facts::read(cx, &s);
     facts.macs = macs;
+    let door = door(cx, &s);
     let shutdown = s.table(&mut cx.p, "shutdown").and_then(|table| hook::read(cx, &table, false));
     let node = Node {
         id,
@@ -140,6 +143,7 @@ pub(super) fn read(
         indicator,
         boot,
         shutdown,
+        door,
         restore: s
             .word(
                 &mut cx.p,
@@ -171,6 +175,7 @@ pub(super) fn read(
         feeds_at,
         slot_at: s.at("slot"),
         macs_at,
+        door_at: s.at("door"),
         uuid_at: s.at("uuid"),
     })
 }
@@ -332,6 +337,16 @@ fn enclosure(cx: &mut Cx<'_>, s: &Section<'_>, enclosures: &HashMap<ChassisId, A
         cx.p.did_you_mean(&text, enclosures.keys().map(ChassisId::as_str), format!("define [chassis.{text}]"));
     s.wrong(&mut cx.p, "chassis", format!("there is no chassis {text:?}"), way_out);
     None
+}
+
+fn door(cx: &mut Cx<'_>, s: &Section<'_>) -> Option<SocketAddr> {
+    let text = s.text(&mut cx.p, "door")?;
+    let address = server::address(s, &mut cx.p, "door", s.at("door"), &text)?;
+    if address.port() == 0 {
+        s.wrong(&mut cx.p, "door", "has no port", "name the port that clients connect to, as in \"10.2.0.7:443\"");
+        return None;
+    }
+    Some(address)
 }
 
 fn groups(cx: &mut Cx<'_>, s: &Section<'_>) -> Vec<String> {

@@ -119,7 +119,7 @@ fn filter(s: &Section<'_>, p: &mut Problems) -> Option<String> {
 }
 
 /// A socket address. Names are not resolved: where a service listens must not depend on a resolver.
-fn address(s: &Section<'_>, p: &mut Problems, key: &str, at: At, text: &str) -> Option<SocketAddr> {
+pub(super) fn address(s: &Section<'_>, p: &mut Problems, key: &str, at: At, text: &str) -> Option<SocketAddr> {
     if let Ok(address) = text.parse() {
         return Some(address);
     }

@@ -1,6 +1,12 @@
 //! The checked configuration, as the rest of the program sees it.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{Ldap, OAuthIssuer};
 use crate::{
@@ -26,6 +32,25 @@ pub struct Config {
     /// Managed servers by name.
     pub nodes: BTreeMap<NodeId, Arc<Node>>,
 }
+
+impl Config {
+    /// The nodes that have a listener of their own, and where.
+    pub fn doors(&self) -> BTreeMap<SocketAddr, NodeId> {
+        self.nodes.values().filter_map(|node| Some((node.door?, node.id.clone()))).collect()
+    }
+
+    /// Addresses that the service's certificate has to be good for: those of `server.listen` and, of the doors', the
+    /// first [`MAX_NAMED_DOORS`].
+    pub fn named_addresses(&self) -> Vec<SocketAddr> {
+        let ips: BTreeSet<_> = self.nodes.values().filter_map(|node| node.door).map(|door| door.ip()).collect();
+        let doors = ips.into_iter().take(MAX_NAMED_DOORS).map(|ip| SocketAddr::new(ip, 0));
+        self.server.listen.iter().copied().chain(doors).collect()
+    }
+}
+
+/// Addresses of doors that a certificate of our own names: each costs up to 18 bytes of every handshake, and OpenSSL's
+/// clients take chains of 100 KiB at most (`SSL_MAX_CERT_LIST_DEFAULT`).
+pub const MAX_NAMED_DOORS: usize = 1_000;
 
 /// `[server]`
 #[derive(Debug, Clone, PartialEq)]
@@ -334,6 +359,8 @@ pub struct Node {
     pub boot: BootPolicy,
     /// How the operating system is asked to shut down where the hardware can't.
     pub shutdown: Option<Hook>,
+    /// Where the node is served as if it had a service of its own.
+    pub door: Option<SocketAddr>,
     /// What happens when mains come back.
     pub restore: Restore,
     /// The controller answers this long after mains came on; a start waits for it.

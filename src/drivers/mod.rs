@@ -10,6 +10,7 @@ mod bmc;
 pub mod exec;
 pub mod ipmi;
 mod keys;
+pub mod plc_bus;
 pub mod redfish;
 pub mod snmp_pdu;
 
@@ -136,7 +137,7 @@ pub struct DriverKind {
 }
 
 /// All drivers. A new one is one line here.
-pub static DRIVERS: &[&DriverKind] = &[&exec::KIND, &ipmi::KIND, &redfish::KIND, &snmp_pdu::KIND];
+pub static DRIVERS: &[&DriverKind] = &[&exec::KIND, &ipmi::KIND, &plc_bus::KIND, &redfish::KIND, &snmp_pdu::KIND];
 
 impl DriverKind {
     /// Whether the value of that (dotted) key is a secret.

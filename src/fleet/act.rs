@@ -51,6 +51,54 @@ async fn on_node(
     op: Op,
     fresh: Fresh,
 ) -> Result<Outcome, OpError> {
+    let (word, telling) = telling(&op);
+    let result = carry_out(fleet, who, entry, layer, op, fresh).await;
+    match (&result, telling) {
+        (_, Telling::Nothing) | (Ok(_), Telling::Refusals | Telling::Failures) => {}
+        (Err(error), _) if error.is_refusal() => fleet.refused(who, entry, word, error),
+        (Err(error), _) if error.is_of_the_request() => {}
+        (_, Telling::Refusals) => {}
+        (result, Telling::Failures | Telling::Everything) => {
+            let error = result.as_ref().err().map(ToString::to_string);
+            let what = What::Operation { target: entry.id.to_string(), op: word.to_owned(), error };
+            fleet.emit(what, Some(who));
+        }
+    }
+    result
+}
+
+/// What of an operation has to be told here: the rest tells itself.
+enum Telling {
+    Nothing,
+    Refusals,
+    Failures,
+    Everything,
+}
+
+fn telling(op: &Op) -> (&'static str, Telling) {
+    match op {
+        Op::Reset(_) => ("Reset", Telling::Nothing),
+        Op::Observe(_) | Op::Retry => ("", Telling::Nothing),
+        Op::Boot(..) => ("BootOverride", Telling::Failures),
+        Op::Hold { .. } => ("Hold", Telling::Failures),
+        Op::Release => ("Release", Telling::Failures),
+        Op::InsertMedia(..) => ("InsertMedia", Telling::Refusals),
+        Op::EjectMedia(..) => ("EjectMedia", Telling::Refusals),
+        Op::Indicator(..) => ("Indicator", Telling::Everything),
+        Op::AssetTag(..) => ("AssetTag", Telling::Everything),
+        Op::ClearLog => ("ClearLog", Telling::Everything),
+        Op::Act(_) => ("Act", Telling::Everything),
+    }
+}
+
+async fn carry_out(
+    fleet: &Arc<Inner>,
+    who: &Actor,
+    entry: &Arc<NodeEntry>,
+    layer: Layer,
+    op: Op,
+    fresh: Fresh,
+) -> Result<Outcome, OpError> {
     let config = entry.config.load_full();
     match op {
         Op::Reset(kind) => reset::run(fleet, who, entry, layer, kind).await,
@@ -225,7 +273,29 @@ async fn power_of_unit(
         let layer = if alone { Layer::Effective } else { Layer::Unit(unit.clone()) };
         return reset::run(fleet, who, entry, layer, kind).await;
     }
+    let result = power_of_shared(fleet, unit, act, &entries).await;
+    // It happened to each node that hangs on it.
     for entry in &entries {
+        let op = format!("{} of {unit}", if act == PowerAct::Off { "Off" } else { "On" });
+        match &result {
+            Err(error) if error.is_refusal() => fleet.refused(who, entry, &op, error),
+            Err(error) if error.is_of_the_request() => {}
+            result => {
+                let error = result.as_ref().err().map(ToString::to_string);
+                fleet.emit(What::Operation { target: entry.id.to_string(), op, error }, Some(who));
+            }
+        }
+    }
+    result
+}
+
+async fn power_of_shared(
+    fleet: &Arc<Inner>,
+    unit: &Ref,
+    act: PowerAct,
+    entries: &[Arc<NodeEntry>],
+) -> Result<Outcome, OpError> {
+    for entry in entries {
         if act == PowerAct::Off {
             entry.lane().cut();
         } else {

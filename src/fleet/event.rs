@@ -56,6 +56,15 @@ pub enum What {
         /// `None`: well.
         error: Option<String>,
     },
+    /// An operation on a node was refused, and nothing was done.
+    Refused {
+        /// Node.
+        node: NodeId,
+        /// As asked.
+        op: String,
+        /// Why.
+        error: String,
+    },
     /// An endpoint went away or came back.
     Endpoint {
         /// Which.

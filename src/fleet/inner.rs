@@ -106,6 +106,8 @@ pub struct Inner {
     pub(super) runtime: tokio::runtime::Handle,
     pub(super) running: tokio_util::task::TaskTracker,
     pub(super) stopping: tokio_util::sync::CancellationToken,
+    /// The workers are gone: nothing is seen any more.
+    pub(super) closed: tokio_util::sync::CancellationToken,
     /// Operations of this life of the process are counted here.
     pub(super) operations: AtomicU64,
     /// When this life of the process began.
@@ -238,6 +240,14 @@ impl Inner {
     /// An event about a boot override.
     pub fn boot_event(&self, node: &NodeEntry, actor: &Actor, text: &str) {
         self.emit(What::Boot { node: node.id.clone(), text: text.to_owned() }, Some(actor));
+    }
+
+    /// An event about an operation that was refused, unless the request made no sense or came too late.
+    pub fn refused(&self, who: &Actor, node: &NodeEntry, op: &str, error: &OpError) {
+        if error.is_refusal() {
+            let (node, op) = (node.id.clone(), op.to_owned());
+            self.emit(What::Refused { node, op, error: error.to_string() }, Some(who));
+        }
     }
 
     /// Whether the actor may see a node.

@@ -112,6 +112,7 @@ impl Fleet {
             runtime: tokio::runtime::Handle::current(),
             running: tokio_util::task::TaskTracker::new(),
             stopping: tokio_util::sync::CancellationToken::new(),
+            closed: tokio_util::sync::CancellationToken::new(),
             operations: AtomicU64::new(0),
             since: clock::now(),
             life: uuid::Uuid::new_v4().simple().to_string().chars().take(6).collect(),
@@ -186,6 +187,7 @@ impl Fleet {
         }
         let workers: Vec<_> = self.inner.workers.iter().map(|w| w.value().clone()).collect();
         stop_all(workers).await;
+        self.inner.closed.cancel();
         if let Err(error) = self.inner.store.flush().await {
             tracing::error!(%error, "the store could not be flushed");
         }

@@ -34,9 +34,16 @@ pub struct LastState {
 /// The end of an operation may overtake the sight of what it did, by a few writes to the store.
 const SIGHT: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// Runs until the workers are gone.
+/// Runs until the workers are gone, and lets go of the fleet then.
 pub async fn run(fleet: Arc<Inner>, mut observed: mpsc::UnboundedReceiver<Observed>) {
-    while let Some(what) = observed.recv().await {
+    loop {
+        // What was seen before that is told.
+        let seen = tokio::select! {
+            biased;
+            seen = observed.recv() => seen,
+            () = fleet.closed.cancelled() => None,
+        };
+        let Some(what) = seen else { break };
         match what {
             Observed::Power { endpoint, unit, old, new } => power(&fleet, &endpoint, unit, old, new).await,
             Observed::Link { endpoint, fault } => {

@@ -94,6 +94,34 @@ pub enum Outcome {
     Facts(Vec<Stated<Fact>>),
 }
 
+impl OpError {
+    /// Whether the operation was refused for what the node is, or for what somebody or something else has decided: it
+    /// was never begun, and the request was sound.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::NotOffered { .. }
+                | Self::Held { .. }
+                | Self::ObserveOnly { .. }
+                | Self::InUse { .. }
+                | Self::Conflict { .. }
+                | Self::TooLate { .. }
+        )
+    }
+
+    /// Whether the request itself was wrong, or outdated: nothing that happened to a node.
+    pub fn is_of_the_request(&self) -> bool {
+        matches!(
+            self,
+            Self::NotFound(_)
+                | Self::Forbidden { .. }
+                | Self::BadValue { .. }
+                | Self::PreconditionFailed
+                | Self::Stopping
+        )
+    }
+}
+
 /// Why an operation was refused or failed. The one place that faces map to their status codes from.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum OpError {

@@ -40,8 +40,22 @@ pub enum Submitted {
     Done(Result<(), OpError>),
 }
 
-/// Takes a reset in.
+/// Takes a reset in. One that is refused is told of.
 pub fn submit(
+    fleet: &Arc<Inner>,
+    who: &Actor,
+    entry: &Arc<NodeEntry>,
+    layer: Layer,
+    kind: ResetType,
+) -> Result<Submitted, OpError> {
+    let result = take_in(fleet, who, entry, layer, kind);
+    if let Err(error) = &result {
+        fleet.refused(who, entry, kind.as_str(), error);
+    }
+    result
+}
+
+fn take_in(
     fleet: &Arc<Inner>,
     who: &Actor,
     entry: &Arc<NodeEntry>,

@@ -8,6 +8,7 @@
 //! Not part of the library's interface: hidden from the documentation, and only the binary's linker sees it unused.
 
 mod bmc;
+mod device_bus;
 mod ipmi;
 mod jose;
 mod ldap;
@@ -42,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     ("snmp_message", snmp::message),
     ("snmp_v3", snmp::v3),
     ("oid", snmp::oid),
+    ("device_bus", device_bus::stream),
     ("redfish_answer", bmc::answer),
     ("token", jose::token),
     ("key_set", jose::key_set),

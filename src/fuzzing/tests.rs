@@ -93,8 +93,8 @@ macro_rules! targets {
 }
 
 targets! {
-    rmcp, ipmi_message, sdr, fru, sel, snmp_message, snmp_v3, oid, redfish_answer, token, key_set, ldap_message, ldap_text,
-    snmp_answer, config, pdu_family, host_list, redfish_query, redfish_body, redfish_path, redfish_request, control_line, documents,
+    rmcp, ipmi_message, sdr, fru, sel, snmp_message, snmp_v3, oid, device_bus, redfish_answer, token, key_set, ldap_message,
+    ldap_text, snmp_answer, config, pdu_family, host_list, redfish_query, redfish_body, redfish_path, redfish_request, control_line, documents,
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 pub mod ipmi;
 pub mod net;
+pub mod plc_bus;
 pub mod redfish;
 pub mod snmp;
 

@@ -3,6 +3,7 @@
 
 mod house;
 mod ipmi;
+mod plc_bus;
 mod redfish;
 mod snmp;
 mod store;

@@ -2,8 +2,12 @@
 
 #[path = "redfish/aggregates.rs"]
 mod aggregates;
+#[path = "redfish/audit.rs"]
+mod audit;
 #[path = "redfish/certificates.rs"]
 mod certificates;
+#[path = "redfish/doors.rs"]
+mod doors;
 #[path = "redfish/events.rs"]
 mod events;
 #[path = "redfish/limits.rs"]
@@ -375,8 +379,18 @@ async fn queries_do_what_the_root_announces() {
     let links = rig.get(&format!("{SYSTEMS}/pdu-1?$expand=~")).await.body;
     assert_eq!(links["Links"]["Chassis"][0]["ChassisType"], "RackMount");
     assert!(links["Processors"]["Members"].is_null());
-    let only = rig.get("/redfish/v1/Systems/ipmi-1/LogServices?only").await.body;
-    assert_eq!(only["Id"], "SEL");
+    let sensors = "/redfish/v1/Chassis/ipmi-1/Sensors";
+    let one = rig.get(&format!("{sensors}/cpu_temp?excerpt")).await.body;
+    let keys: Vec<_> = one.as_object().unwrap().keys().filter(|key| !key.starts_with('@')).cloned().collect();
+    assert_eq!((keys, &one["Reading"]), (vec!["Reading".to_owned()], &json!(41.5)));
+    let all = rig.get(&format!("{sensors}?$expand=.&excerpt")).await.body;
+    let members = all["Members"].as_array().unwrap();
+    assert!(members.len() > 3 && members.iter().all(|m| m["Reading"].is_number() && m["Name"].is_null()), "{all}");
+    let whole = rig.get(&format!("{SYSTEMS}/pdu-1?excerpt")).await.body;
+    assert_eq!(whole["Id"], "pdu-1", "its schema marks nothing");
+    assert_eq!(rig.get("/redfish/v1/?excerpt=foo").await.status, 400);
+    let only = rig.get("/redfish/v1/Systems/pdu-1/LogServices?only").await.body;
+    assert_eq!(only["Id"], "Audit");
     assert_eq!(rig.get(&format!("{SYSTEMS}?only")).await.body["Members@odata.count"], 6);
     assert_eq!(rig.get(&format!("{SYSTEMS}?$apply=x")).await.status, 501);
     assert_eq!(rig.get(&format!("{SYSTEMS}/pdu-1?only")).await.status, 400);
@@ -405,7 +419,7 @@ async fn a_log_is_read_behind_the_request_and_cleared() {
     assert_eq!(rig.as_user("operator", Method::POST, &clear, None).await.status, 403);
     assert_eq!(rig.as_user("admin", Method::POST, &clear, None).await.status, 204);
     assert!(rig.rack.bmcs[0].state().log.is_empty());
-    assert_eq!(rig.get("/redfish/v1/Systems/pdu-1/LogServices").await.status, 404);
+    assert_eq!(rig.get("/redfish/v1/Systems/pdu-1/LogServices/SEL").await.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -259,6 +259,7 @@ mod tests {
             at: OffsetDateTime::UNIX_EPOCH,
             node: None,
             private: None,
+            audit: false,
             kind: "StatusChange".into(),
             resource: "ComputerSystem".into(),
             message: "ResourceEvent.1.4.ResourcePoweredOn".into(),

@@ -37,7 +37,10 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{self, Expect, Kind, Safety, Store, StoreError};
+use crate::{
+    model::NodeId,
+    store::{self, Expect, Kind, Safety, Store, StoreError},
+};
 use log::EventLog;
 use places::Place;
 use post::Poster;
@@ -199,10 +202,10 @@ impl Delivery {
         &self.inner.log
     }
 
-    /// The newest events that the account `owner` may see, oldest first.
-    pub fn recent(&self, owner: &str) -> Vec<Arc<Record>> {
+    /// The newest events that the account `owner` may see, at the door of a node those of that node; oldest first.
+    pub fn recent(&self, owner: &str, door: Option<&NodeId>) -> Vec<Arc<Record>> {
         let mut all = self.inner.log.recent();
-        all.retain(|event| self.inner.look.sees(owner, event));
+        all.retain(|event| self.inner.sees(owner, door, event));
         all
     }
 
@@ -325,6 +328,11 @@ impl Delivery {
 }
 
 impl Inner {
+    /// Whether the account may see the event, through the door of a node if it is `door`.
+    fn sees(&self, owner: &str, door: Option<&NodeId>, event: &Record) -> bool {
+        door.is_none_or(|node| event.node.as_ref() == Some(node)) && self.look.sees(owner, event)
+    }
+
     fn subscribers(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Subscriber>> {
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
     }

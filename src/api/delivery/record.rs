@@ -39,6 +39,9 @@ pub struct Record {
     /// URI of what it is about.
     #[serde(rename = "o")]
     pub origin: Box<str>,
+    /// Somebody did this to the node, or wanted to: it is in the node's audit trail.
+    #[serde(rename = "a", default, skip_serializing_if = "std::ops::Not::not")]
+    pub audit: bool,
     /// A JSON object: the members of an `EventRecord`, without those that depend on the subscriber.
     #[serde(rename = "b")]
     pub body: Box<str>,

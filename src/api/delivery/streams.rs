@@ -16,6 +16,7 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{Delivery, Inner, filter::Query, record::Record};
+use crate::model::NodeId;
 
 /// Streams open at once.
 pub const MAX_STREAMS: usize = 256;
@@ -47,6 +48,8 @@ pub struct NewStream {
     pub owner: Arc<str>,
     /// The client's address and port.
     pub peer: String,
+    /// The node whose door it is opened at: it gets the events of that node alone.
+    pub door: Option<NodeId>,
     /// `$filter`
     pub filter: Option<Query>,
     /// `Last-Event-ID`, as sent.
@@ -64,6 +67,8 @@ pub struct OpenStream {
     pub owner: Arc<str>,
     /// The client's address and port.
     pub peer: String,
+    /// The node whose door it was opened at.
+    pub door: Option<NodeId>,
     /// Since when.
     pub created: OffsetDateTime,
     end: CancellationToken,
@@ -113,6 +118,7 @@ impl Delivery {
             id: Arc::from(format!("sse-{:016x}", rand::random::<u64>())),
             owner: new.owner,
             peer: new.peer,
+            door: new.door,
             created: OffsetDateTime::now_utc(),
             end: CancellationToken::new(),
         });
@@ -208,7 +214,8 @@ impl Listener {
             tracing::warn!(stream = %self.own.id, "a listener was away for too long: the oldest events are gone, and it is told so");
         }
         let wanted = |event: &Arc<Record>| {
-            self.filter.as_ref().is_none_or(|filter| filter.wants(event)) && inner.look.sees(&self.own.owner, event)
+            self.filter.as_ref().is_none_or(|filter| filter.wants(event))
+                && inner.sees(&self.own.owner, self.own.door.as_ref(), event)
         };
         let mut text = String::new();
         let mut say = |id: u64, events: &[Arc<Record>], lost: bool| {

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::filter::Filters;
 use crate::{
-    model::Secret,
+    model::{NodeId, Secret},
     store::{self, Kind, Store, StoreError},
 };
 
@@ -86,6 +86,8 @@ pub struct NewSubscription {
     pub retry: RetryPolicy,
     /// Whether the destination's certificate is checked.
     pub verify_certificate: bool,
+    /// The node whose door it was made at: it gets the events of that node alone.
+    pub door: Option<NodeId>,
 }
 
 /// What may be changed; absent members stay.
@@ -129,6 +131,8 @@ pub(super) struct Document {
     extra: Map<String, Value>,
     #[serde(default)]
     suspended: Option<Suspension>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    door: Option<NodeId>,
 }
 
 impl Subscription {
@@ -152,6 +156,7 @@ impl Subscription {
             verify_certificate: asked.verify_certificate,
             extra: Map::new(),
             suspended: self.suspended.clone(),
+            door: asked.door,
         }
     }
 
@@ -166,6 +171,7 @@ impl Subscription {
             headers: doc.headers.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),
             retry: doc.retry,
             verify_certificate: doc.verify_certificate,
+            door: doc.door,
         };
         let created = OffsetDateTime::from_unix_timestamp(doc.created).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         Self { id: Arc::from(id), revision, created, since: doc.since, asked, suspended: doc.suspended }

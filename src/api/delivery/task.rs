@@ -113,7 +113,7 @@ async fn round(
     let wanted = |event: &Arc<Record>| {
         place.takes(event.at)
             && subscription.asked.filters.want(event)
-            && inner.look.sees(&subscription.asked.owner, event)
+            && inner.sees(&subscription.asked.owner, subscription.asked.door.as_ref(), event)
     };
     let wanted: Vec<Arc<Record>> = batch.records.into_iter().filter(wanted).collect();
     let mut lost = batch.lost;

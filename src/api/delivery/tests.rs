@@ -117,6 +117,7 @@ fn record(node: &str) -> Record {
         at: OffsetDateTime::now_utc(),
         node: None,
         private: None,
+        audit: false,
         kind: "Alert".into(),
         resource: "ComputerSystem".into(),
         message: "Rackfish.1.0.X".into(),
@@ -416,6 +417,7 @@ fn stream(last: Option<&str>) -> NewStream {
     NewStream {
         owner: "admin".into(),
         peer: "192.0.2.1:9".to_owned(),
+        door: None,
         filter: None,
         last: last.map(str::to_owned),
         rights: Box::new(|| true),

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::{Redfish, descriptor, error::Error, messages as m, resources::accounts};
 use crate::{
     auth::{AuthError, Principal},
-    model::{Actor, Face, Privileges, Role, Scope, Secret},
+    model::{Actor, Face, NodeId, Privileges, Role, Scope, Secret},
 };
 
 /// The header that carries a session's token.
@@ -86,16 +86,31 @@ pub fn privileged(principal: &Principal, privileges: descriptor::Privileges, own
     if privileges.iter().any(|p| principal.privileges.has(p)) { Ok(()) } else { Err(Error::forbidden()) }
 }
 
-/// The actor that `principal` is in this request.
-pub fn actor(principal: &Principal, request: Arc<str>) -> Actor {
+/// The actor that `principal` is in this request; at the door of a node it sees that node at most.
+pub fn actor_at(face: &Redfish, principal: &Principal, request: Arc<str>, door: Option<&NodeId>) -> Actor {
+    let scope = match door {
+        None => Arc::clone(&principal.scope),
+        Some(node) => {
+            let config = face.fleet.config();
+            let groups = config.nodes.get(node).into_iter().flat_map(|node| &node.groups);
+            let nodes = principal.scope.covers(node, groups).then(|| node.clone()).into_iter().collect();
+            Arc::new(Scope::Some { nodes, groups: std::collections::BTreeSet::new() })
+        }
+    };
     Actor {
         principal: Arc::clone(&principal.name),
         role: principal.role.clone(),
         privileges: principal.privileges,
-        scope: Arc::clone(&principal.scope),
+        scope,
         face: Face::Redfish,
         request,
     }
+}
+
+/// The session that a request to an open resource came with, if it came with one that is good.
+pub fn session_of(face: &Redfish, headers: &HeaderMap) -> Option<Arc<str>> {
+    let token = headers.get(&AUTH_TOKEN)?.to_str().ok()?;
+    face.auth.token(token).ok()?.session
 }
 
 /// The actor of a request that needs no login: sees nothing.

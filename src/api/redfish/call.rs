@@ -16,7 +16,7 @@ use super::{
 use crate::{
     auth::Principal,
     fleet::{Fresh, Op, Outcome, Target},
-    model::Actor,
+    model::{Actor, NodeId},
 };
 
 /// One request.
@@ -27,6 +27,8 @@ pub struct Call<'a> {
     pub actor: &'a Actor,
     /// How they proved who they are; `None` on open resources.
     pub principal: Option<&'a Principal>,
+    /// The node whose door this is; `None`: the service's own listener.
+    pub door: Option<&'a NodeId>,
     /// What was asked for.
     pub resource: &'static Resource,
     /// The path as sent.

@@ -149,6 +149,7 @@ struct About {
     origin: String,
     node: Option<NodeId>,
     private: Option<String>,
+    audit: bool,
     at: OffsetDateTime,
     who: Option<Cause>,
     power: Option<(Option<PowerState>, Option<PowerState>, &'static str)>,
@@ -157,7 +158,7 @@ struct About {
 impl About {
     fn new(said: impl Into<Said>, kind: &'static str, resource: &'static str, origin: String) -> Self {
         let (said, at) = (said.into(), OffsetDateTime::now_utc());
-        Self { said, kind, resource, origin, node: None, private: None, at, who: None, power: None }
+        Self { said, kind, resource, origin, node: None, private: None, audit: false, at, who: None, power: None }
     }
 
     /// About this service.
@@ -182,6 +183,7 @@ impl About {
             message: self.said.id.into(),
             origin: self.origin.into(),
             private: self.private.map(Arc::from),
+            audit: self.audit && self.node.is_some(),
             node: self.node,
         }
     }
@@ -201,6 +203,9 @@ fn record(event: &Event) -> Record {
             };
             About::system(message, "Alert", target)
         }
+        What::Refused { node, op, error } => {
+            About::system(message(&m::OPERATION_REFUSED, [node.as_str(), op, error]), "Alert", node.as_str())
+        }
         What::Endpoint { endpoint, fault: Some(fault) } => {
             About::ours(message(&m::ENDPOINT_LOST, [endpoint.as_str(), fault]))
         }
@@ -209,8 +214,11 @@ fn record(event: &Event) -> Record {
             About::system(message(&m::BOOT_CHANGED, [node.as_str(), text]), "ResourceUpdated", node.as_str())
         }
         What::Hold { target, text } => {
-            let about = About::ours(message(&m::HOLD_CHANGED, [target, text]));
-            About { node: NodeId::new(target).ok(), ..about }
+            let message = message(&m::HOLD_CHANGED, [target, text]);
+            match NodeId::new(target) {
+                Ok(node) => About::system(message, "Alert", node.as_str()),
+                Err(_) => About::ours(message),
+            }
         }
         What::Config { text } => About::ours(message(&m::CONFIGURATION_CHANGED, [text])),
         What::Task { task, node, owner, ended } => {
@@ -225,7 +233,9 @@ fn record(event: &Event) -> Record {
             About { node: node.clone(), private: Some(owner.clone()), ..about }
         }
     };
-    About { at: event.at, who: event.who.clone(), ..about }.record()
+    let audit =
+        matches!(&event.what, What::Operation { .. } | What::Refused { .. } | What::Boot { .. } | What::Hold { .. });
+    About { at: event.at, who: event.who.clone(), audit, ..about }.record()
 }
 
 /// The record of a lock: for the account and for those who look after the service; which accounts there are is not for
@@ -379,6 +389,10 @@ mod tests {
             (
                 What::Operation { target: "n1".into(), op: "On".into(), error: Some("ä".repeat(9_000)) },
                 "Rackfish.1.0.OperationFailed",
+            ),
+            (
+                What::Refused { node: node.clone(), op: "On".into(), error: "held".into() },
+                "Rackfish.1.0.OperationRefused",
             ),
             (What::Endpoint { endpoint: endpoint.clone(), fault: Some("x".into()) }, "Rackfish.1.0.EndpointLost"),
             (What::Endpoint { endpoint, fault: None }, "Rackfish.1.0.EndpointRestored"),

@@ -1,4 +1,4 @@
-//! `$expand`, `$filter`, `$select` and `only`, worked out on bodies that are already written.
+//! `$expand`, `$filter`, `excerpt`, `$select` and `only`, worked out on bodies that are already written.
 //!
 //! [`expand`] makes one pass over the bytes: a link is an object that holds `@odata.id` and nothing else, and
 //! [`super::doc`] writes it in exactly one way. Nothing is parsed, so a collection of 1,000 members costs what its
@@ -139,6 +139,27 @@ pub fn select(body: &[u8], paths: &[String]) -> Vec<u8> {
     Value::Object(kept).to_string().into_bytes()
 }
 
+/// `body` with every resource in it, itself too, cut down to its identity and the properties that `marked` names for its
+/// `@odata.type`; one without marks stays as it is.
+pub fn excerpt(body: &[u8], marked: impl Fn(&str) -> Option<&'static [&'static str]> + Copy) -> Vec<u8> {
+    let Ok(mut value) = serde_json::from_slice(body) else { return body.to_vec() };
+    cut(&mut value, marked);
+    value.to_string().into_bytes()
+}
+
+fn cut(value: &mut Value, marked: impl Fn(&str) -> Option<&'static [&'static str]> + Copy) {
+    match value {
+        Value::Object(map) => {
+            if let Some(kept) = map.get("@odata.type").and_then(Value::as_str).and_then(marked) {
+                map.retain(|key, _| key.starts_with("@odata.") || kept.contains(&key.as_str()));
+            }
+            map.values_mut().for_each(|inner| cut(inner, marked));
+        }
+        Value::Array(all) => all.iter_mut().for_each(|inner| cut(inner, marked)),
+        _ => {}
+    }
+}
+
 fn keep(from: &Map<String, Value>, path: &str, into: &mut Map<String, Value>) {
     let (key, rest) = path.split_once('/').map_or((path, None), |(k, r)| (k, Some(r)));
     let Some(value) = from.get(key) else { return };
@@ -194,6 +215,24 @@ mod tests {
         ))
         .unwrap();
         assert_eq!(out, json!({"@odata.id": "/x", "Name": "n", "Status": {"State": "a"}}));
+    }
+
+    #[test]
+    fn an_excerpt_is_what_the_schema_marks() {
+        let sensor = json!({"@odata.id": "/s", "@odata.type": "#Sensor.v1_12_0.Sensor", "Id": "s", "Reading": 1.5,
+                            "PhysicalContext": "CPU", "Thresholds": {"UpperCritical": {"Reading": 9}}});
+        let cut = json!({"@odata.id": "/s", "@odata.type": "#Sensor.v1_12_0.Sensor", "Reading": 1.5,
+                         "PhysicalContext": "CPU"});
+        let of = |body: &Value| -> Value {
+            serde_json::from_slice(&excerpt(body.to_string().as_bytes(), super::super::excerpts::of)).unwrap()
+        };
+        assert_eq!(of(&sensor), cut);
+        let other =
+            json!({"@odata.type": "#Chassis.v1_28_0.Chassis", "Reading": 1, "Members": [sensor, {"@odata.id": "/t"}]});
+        let mut wanted = other.clone();
+        wanted["Members"][0] = cut;
+        assert_eq!(of(&other), wanted, "what has no marks stays, what is expanded in it does not");
+        assert_eq!(excerpt(b"x", super::super::excerpts::of), b"x");
     }
 
     #[test]

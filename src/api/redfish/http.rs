@@ -25,8 +25,9 @@ use super::{
     body,
     call::{Call, names_etag},
     descriptor::{Method, Run},
+    door::{self, AtDoor},
     error::{Challenge, Error},
-    expand,
+    excerpts, expand,
     fields::LeftAlone,
     messages as m,
     query::Query,
@@ -112,8 +113,18 @@ async fn handle(
         login => Some(login.await?),
     };
     seen.principal = principal.as_ref().map(|p| Arc::clone(&p.name));
+    let here = req.conn_data::<AtDoor>();
+    let door = match &principal {
+        Some(principal) => door::held_to(face, here, principal.session.as_deref())?,
+        // What is open is so for those too whose token is good elsewhere only.
+        None => door::held_to(face, here, admit::session_of(face, headers).as_deref())
+            .unwrap_or_else(|_| here.map(|here| here.node.clone())),
+    };
     let Some((entry, params)) = found else { return Err(Error::not_found(req.path())) };
     let resource = entry.resource;
+    if door.as_ref().is_some_and(|node| !door::shows(face, node, resource, &params)) {
+        return Err(Error::not_found(req.path()));
+    }
     let Some(verb) = method.and_then(|m| resource.verb(m)) else {
         return Err(Error::new(405, m::OPERATION_NOT_ALLOWED.with([]).way_out(format!("Use {}.", resource.allow()))));
     };
@@ -133,13 +144,14 @@ async fn handle(
     // What is filtered is counted and cut afterwards.
     let whole = Query { top: None, skip: 0, ..query.clone() };
     let actor = match &principal {
-        Some(principal) => admit::actor(principal, Arc::clone(request)),
+        Some(principal) => admit::actor_at(face, principal, Arc::clone(request), door.as_ref()),
         None => admit::nobody(Arc::clone(request)),
     };
     let call = Call {
         face,
         actor: &actor,
         principal: principal.as_ref(),
+        door: door.as_ref(),
         resource,
         uri: req.path(),
         params,
@@ -182,7 +194,7 @@ fn unless_known(headers: &HeaderMap, reply: Reply) -> Reply {
     reply
 }
 
-/// Applies `only`, `$filter`, `$expand` and `$select` to a resource that was written whole.
+/// Applies `only`, `$filter`, `$expand`, `excerpt` and `$select`, in the order of DSP0266, to a resource that was written whole.
 fn shaped(call: &Call<'_>, query: &Query, mut reply: Reply) -> Reply {
     if reply.status != 200 {
         return reply;
@@ -205,6 +217,9 @@ fn shaped(call: &Call<'_>, query: &Query, mut reply: Reply) -> Reply {
         // It would not follow the members.
         reply.body.etag = None;
     }
+    if query.excerpt {
+        reply.body.bytes = expand::excerpt(&reply.body.bytes, excerpts::of);
+    }
     if let Some(paths) = &query.select {
         reply.body.bytes = expand::select(&reply.body.bytes, paths);
     }
@@ -216,6 +231,9 @@ fn fetch(call: &Call<'_>, uri: &str) -> Option<Reply> {
     let (entry, params) = call.face.router.find(uri)?;
     let verb = entry.resource.verb(Method::Get)?;
     let Run::Now(run) = &verb.run else { return None };
+    if call.door.is_some_and(|node| !door::shows(call.face, node, entry.resource, &params)) {
+        return None;
+    }
     if let Some(principal) = call.principal {
         admit::privileged(principal, verb.privileges, false).ok()?;
     } else if !verb.privileges.is_empty() {
@@ -226,6 +244,7 @@ fn fetch(call: &Call<'_>, uri: &str) -> Option<Reply> {
         face: call.face,
         actor: call.actor,
         principal: call.principal,
+        door: call.door,
         resource: entry.resource,
         uri,
         params,

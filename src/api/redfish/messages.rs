@@ -366,6 +366,8 @@ RACKFISH {
     OPERATION_DONE = OperationDone(2) OK "%2 of %1 is done." => "None.";
     OPERATION_FAILED = OperationFailed(3) Warning "%2 of %1 failed: %3." =>
         "See to the cause, then send the request again if it is still wanted.";
+    OPERATION_REFUSED = OperationRefused(3) Warning "%2 of %1 was refused: %3." =>
+        "See to the reason, then send the request again if it is still wanted.";
     ENDPOINT_LOST = EndpointLost(2) Warning "The device %1 can't be used: %2." =>
         "Check the device and the way to it.";
     ENDPOINT_RESTORED = EndpointRestored(1) OK "The device %1 answers." => "None.";
@@ -375,6 +377,8 @@ RACKFISH {
         "Check the destination and the way to it. What was not delivered is kept and sent again.";
     DELIVERY_SUSPENDED = EventDeliverySuspended(2) Warning "No events are delivered to %1: %2." =>
         "See to the cause, then call ResumeSubscription.";
+    RESTART_REFUSED = RestartRefused(1) Critical "The service was not restarted: %1." =>
+        "See to the cause, then ask again.";
     CONFIGURATION_CHANGED = ConfigurationChanged(1) OK "Configuration: %1." => "None.";
 }
 RESOURCE_EVENT {

@@ -9,8 +9,10 @@ pub mod body;
 pub mod call;
 pub mod descriptor;
 pub mod doc;
+pub mod door;
 pub mod error;
 pub mod events;
+pub mod excerpts;
 pub mod expand;
 pub mod fields;
 pub mod filter;
@@ -29,7 +31,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use crate::{
-    api::{delivery::Delivery, operations::Metrics, ssdp::Ssdp, tls::ReloadableAcceptor},
+    api::{delivery::Delivery, operations::Metrics, restart::Restart, ssdp::Ssdp, tls::ReloadableAcceptor},
     auth::Auth,
     fleet::Fleet,
 };
@@ -61,6 +63,8 @@ pub struct Redfish {
     pub ssdp: Option<Arc<Ssdp>>,
     /// What the service proves itself with; `None`: plain HTTP.
     pub certificate: Option<ReloadableAcceptor>,
+    /// Whoever can start the service anew.
+    pub restart: Option<Restart>,
     /// Where operations run: never on a listener's own threads.
     pub runtime: Handle,
     /// Logs as last read.
@@ -86,6 +90,7 @@ impl Redfish {
             served,
             ssdp: None,
             certificate: None,
+            restart: None,
             runtime: Handle::current(),
             logs: Arc::default(),
             router: Router::new(table::ALL),

@@ -22,6 +22,8 @@ pub struct Query {
     pub select: Option<Vec<String>>,
     /// `only`
     pub only: bool,
+    /// `excerpt`
+    pub excerpt: bool,
     /// `$filter`
     pub filter: Option<Filter>,
     /// `$top`
@@ -48,7 +50,7 @@ impl Query {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (key, value) = (decode(key), decode(value));
             let needs = match key.as_str() {
-                "$expand" | "$select" => Queries::Single,
+                "$expand" | "$select" | "excerpt" => Queries::Single,
                 "only" | "$top" | "$skip" | "$filter" => Queries::Collection,
                 other if other.starts_with('$') => {
                     return Err(Error::new(501, m::QUERY_UNSUPPORTED.with([other])));
@@ -67,7 +69,8 @@ impl Query {
         // Some of the members, and those whole: that has one clear meaning. Anything else stands alone.
         let some = query.top.is_some() || query.skip > 0 || query.filter.is_some();
         let kinds = [query.select.is_some(), query.only, query.expand.is_some() || some];
-        if kinds.iter().filter(|k| **k).count() > 1 {
+        // An excerpt is made of whatever else is asked for, but of a member that stands for its collection.
+        if kinds.iter().filter(|k| **k).count() > 1 || (query.only && query.excerpt) {
             return Err(Error::new(400, m::QUERY_COMBINATION.with([])));
         }
         Ok(query)
@@ -84,6 +87,7 @@ impl Query {
                 self.select = Some(paths);
             }
             "only" if value.is_empty() => self.only = true,
+            "excerpt" if value.is_empty() => self.excerpt = true,
             "$filter" => self.filter = Some(Filter::parse(value)?),
             "$top" => self.top = Some(value.parse().ok()?),
             "$skip" => self.skip = value.parse().ok()?,
@@ -148,6 +152,9 @@ mod tests {
         let q = Query::parse("$filter=Id+eq+%27a%27&$top=2&$expand=.", Queries::Collection).unwrap();
         assert!(q.filter.is_some() && q.top == Some(2) && q.expand.is_some());
         assert!(Query::parse("only", Queries::Collection).unwrap().only);
+        let q = Query::parse("excerpt&$expand=.", Queries::Collection).unwrap();
+        assert!(q.excerpt && q.expand.is_some());
+        assert!(Query::parse("excerpt", Queries::Single).unwrap().excerpt);
         assert!(Query::parse("&&rpvunknown", Queries::None).unwrap().is_plain());
     }
 
@@ -160,6 +167,9 @@ mod tests {
         assert_eq!(status("$rpvunknown", Queries::Single), 501);
         assert_eq!(status("only", Queries::Single), 400);
         assert_eq!(status("only=foo", Queries::Collection), 400);
+        assert_eq!(status("excerpt=foo", Queries::Single), 400);
+        assert_eq!(status("excerpt", Queries::None), 400);
+        assert_eq!(status("only&excerpt", Queries::Collection), 400);
         assert_eq!(status("$expand=.($levels=2)", Queries::Single), 400);
         assert_eq!(status("$expand=.($levels=1", Queries::Single), 400);
         assert_eq!(status("$expand=x", Queries::Single), 400);

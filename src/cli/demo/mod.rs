@@ -57,7 +57,7 @@ fn in_folder(args: &args::DemoArgs, state_dir: &std::path::Path) -> Result<(), C
         .thread_name("simulators")
         .build()
         .map_err(failed)?;
-    runtime::raise_limits(usize::try_from(args.rack.nodes).unwrap_or(usize::MAX));
+    runtime::raise_limits(usize::try_from(args.rack.nodes).unwrap_or(usize::MAX), 0);
     let on_simulators = simulators.enter();
     let rack = rack::Rack::build(&args.rack).map_err(failed)?;
     drop(on_simulators);

@@ -24,7 +24,7 @@ pub struct Options {
 /// Runs until it is ended; a line on standard output says that everything answers.
 pub async fn run(options: Options) -> Result<(), CliError> {
     private_folder(&options.dir).map_err(|e| failed(format!("{}: {e}", options.dir.display())))?;
-    runtime::raise_limits(0);
+    runtime::raise_limits(0, 0);
     let rack = Arc::new(Rack::build(&options.rack).map_err(failed)?);
     let socket = options.dir.join("simulators.sock");
     let listener = control::bind(&socket).map_err(failed)?;

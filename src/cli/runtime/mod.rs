@@ -17,6 +17,7 @@ use crate::{
     api::{
         delivery::{self, Delivery},
         redfish::events,
+        restart::Restart,
         server::{self, ServerHandle},
         tls::ReloadableAcceptor,
     },
@@ -58,7 +59,12 @@ impl Running {
     fn summary(&self) -> String {
         let config = self.fleet.config();
         let at: Vec<String> = self.server.addresses.iter().map(ToString::to_string).collect();
-        format!("{} nodes, {} endpoints, serving at {}", config.nodes.len(), config.endpoints.len(), at.join(", "))
+        let doors = match self.server.doors.count() {
+            0 => String::new(),
+            count => format!(" and {count} doors of nodes"),
+        };
+        let (nodes, endpoints) = (config.nodes.len(), config.endpoints.len());
+        format!("{nodes} nodes, {endpoints} endpoints, serving at {}{doors}", at.join(", "))
     }
 }
 
@@ -91,7 +97,7 @@ pub fn run(plan: Plan, ready: impl AsyncFnOnce(&Running) -> Result<(), CliError>
     if !plan.core_dumps {
         protect::against_dumps();
     }
-    limits::raise(loaded.config.endpoints.len());
+    limits::raise(loaded.config.endpoints.len(), loaded.config.doors().len());
     let notify = notify::Notify::from_env();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -99,21 +105,45 @@ pub fn run(plan: Plan, ready: impl AsyncFnOnce(&Running) -> Result<(), CliError>
         .build()
         .map_err(|e| failed("runtime", e))?;
     runtime.block_on(async move {
-        let signals = stop::Signals::new().map_err(|e| failed("signals", e))?;
-        let files = loaded.files;
-        let config = Arc::new(loaded.config);
-        let running = Arc::new(start(&config, plan.first.clone()).await?);
-        ready(&running).await?;
-        notify.ready(&running.summary());
-        let reloader = reload::Reloader::new(plan.config, Arc::clone(&running), log, files, notify.clone());
-        stop::until_asked(signals, &config, &running, Arc::new(reloader), &notify).await?;
-        stop::stop(running).await;
-        Ok(())
+        let mut signals = stop::Signals::new().map_err(|e| failed("signals", e))?;
+        stop::keep_alive(&notify);
+        let (mut loaded, mut ready) = (loaded, Some(ready));
+        loop {
+            let files = loaded.files;
+            let config = Arc::new(loaded.config);
+            let (restart, restarts) = Restart::new();
+            let running = Arc::new(start(&config, plan.first.clone(), restart).await?);
+            if let Some(ready) = ready.take() {
+                ready(&running).await?;
+            }
+            notify.ready(&running.summary());
+            let path = plan.config.clone();
+            let reloader = reload::Reloader::new(path, Arc::clone(&running), log.clone(), files, notify.clone());
+            let ended =
+                stop::until_asked(&mut signals, &config, &running, Arc::new(reloader), &notify, restarts).await?;
+            let let_go = stop::stop(running).await;
+            let Some(new) = ended else { return Ok(()) };
+            if !let_go {
+                return Err(failed("restart", "the state is still in use: whoever started this has to start it again"));
+            }
+            let server = &new.config.server;
+            for error in [
+                log.set_audit(server.audit_file.as_deref()).err().map(|e| e.to_string()),
+                log.set_filter(&server.log).err().map(|e| e.to_string()),
+            ]
+            .into_iter()
+            .flatten()
+            {
+                tracing::error!(%error, "the log stays as it is");
+            }
+            limits::raise(new.config.endpoints.len(), new.config.doors().len());
+            loaded = new;
+        }
     })
 }
 
 /// Everything up, in the order in which it depends on each other.
-async fn start(config: &Arc<Config>, first: Option<(String, Secret)>) -> Result<Running, CliError> {
+async fn start(config: &Arc<Config>, first: Option<(String, Secret)>, restart: Restart) -> Result<Running, CliError> {
     let server = &config.server;
     let store: Arc<dyn Store> = SqliteStore::open(&server.state_dir).map_err(|e| failed("store", causes(&e)))?;
     let auth = Auth::open(Arc::clone(&store), config.auth.clone()).await.map_err(|e| failed("accounts", causes(&e)))?;
@@ -122,7 +152,7 @@ async fn start(config: &Arc<Config>, first: Option<(String, Secret)>) -> Result<
         tracing::warn!("plain HTTP: passwords and tokens can be read by anybody on the way (insecure_plain_http)");
         None
     } else {
-        let made = ReloadableAcceptor::new(&server.tls, &server.state_dir, &server.listen);
+        let made = ReloadableAcceptor::new(&server.tls, &server.state_dir, &config.named_addresses());
         Some(made.map_err(|e| failed("tls", causes(&e)))?)
     };
     for (set, key, what) in [
@@ -151,6 +181,7 @@ async fn start(config: &Arc<Config>, first: Option<(String, Secret)>) -> Result<
         auth: auth.clone(),
         subscriptions: Some(delivery.clone()),
         tls: tls.clone().map(|tls| -> server::Acceptor { Arc::new(move || tls.builder().map_err(|e| e.to_string())) }),
+        restart: Some(restart),
     };
     let server = server::start_with(service, server, tls.clone()).map_err(|e| failed("listen", causes(&e)))?;
     for address in &server.addresses {

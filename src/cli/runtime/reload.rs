@@ -7,6 +7,7 @@ use std::{
 
 use super::{Running, notify::Notify};
 use crate::{
+    api::doors::Prepared,
     cli::{control::ReloadReport, logging},
     config::{self, Broken, Config, Problem},
 };
@@ -51,6 +52,17 @@ impl Reloader {
         result
     }
 
+    /// Reads everything for a start; or what is wrong with it, in a line.
+    pub async fn read(&self) -> Result<config::Loaded, String> {
+        let _one = self.one.lock().await;
+        let path = self.path.clone();
+        let read = tokio::task::spawn_blocking(move || config::load(&path, &config::process_env())).await;
+        read.map_err(|error| error.to_string())?.map_err(|Broken { problems, .. }| {
+            let first = problems.first().map(ToString::to_string).unwrap_or_default();
+            format!("the configuration has {} problems: {first}", problems.len())
+        })
+    }
+
     async fn read_and_apply(&self) -> Result<ReloadReport, Vec<Problem>> {
         let path = self.path.clone();
         let env = config::process_env();
@@ -72,20 +84,37 @@ impl Reloader {
         };
         *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
         match loaded {
-            Ok(loaded) => Ok(self.put_in_force(loaded).await),
-            Err(Broken { problems, .. }) => {
-                for problem in &problems {
-                    tracing::error!(target: "rackfish::config", "{problem}");
-                }
-                let text = format!("reload refused: {} problems; the old configuration stays in force", problems.len());
-                tracing::error!("{text}");
-                self.running.fleet.reload_refused(text);
-                Err(problems)
-            }
+            Ok(loaded) => match self.doors(&loaded.config) {
+                Ok(doors) => Ok(self.put_in_force(loaded, doors).await),
+                Err(problem) => Err(self.refuse(vec![problem])),
+            },
+            Err(Broken { problems, .. }) => Err(self.refuse(problems)),
         }
     }
 
-    async fn put_in_force(&self, loaded: config::Loaded) -> ReloadReport {
+    fn refuse(&self, problems: Vec<Problem>) -> Vec<Problem> {
+        for problem in &problems {
+            tracing::error!(target: "rackfish::config", "{problem}");
+        }
+        let text = format!("reload refused: {} problems; the old configuration stays in force", problems.len());
+        tracing::error!("{text}");
+        self.running.fleet.reload_refused(text);
+        problems
+    }
+
+    /// Listeners for doors that are new. One that can't be had is found before anything has changed.
+    fn doors(&self, new: &Config) -> Result<Prepared, Problem> {
+        let server = &self.running.server;
+        server.doors.prepare(new.doors(), &server.addresses).map_err(|error| Problem {
+            file: self.path.display().to_string().into(),
+            line: None,
+            key: String::new(),
+            message: error.to_string(),
+            way_out: String::new(),
+        })
+    }
+
+    async fn put_in_force(&self, loaded: config::Loaded, doors: Prepared) -> ReloadReport {
         let (old, new) = (self.running.fleet.config(), Arc::new(loaded.config));
         let mut summary = changes(&old, &new);
         if let Err(error) = self.running.fleet.reconfigure(Arc::clone(&new)).await {
@@ -101,7 +130,7 @@ impl Reloader {
         }
         if let Some(tls) = &self.running.tls {
             let server = &new.server;
-            match tls.reload(&server.tls, &server.state_dir, &server.listen) {
+            match tls.reload(&server.tls, &server.state_dir, &new.named_addresses()) {
                 Ok(false) => {}
                 Ok(true) => summary.push_str("; new certificate"),
                 Err(error) => {
@@ -109,6 +138,10 @@ impl Reloader {
                     summary.push_str("; the certificate could not be read and stays as it is");
                 }
             }
+        }
+        if let Err(error) = self.running.server.doors.apply(doors) {
+            tracing::error!(%error, "new doors of nodes are not open");
+            summary.push_str("; new doors of nodes could not be opened");
         }
         let fixed = |s: &config::Server| {
             (

@@ -2,13 +2,17 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Running, failed, notify::Notify, reload::Reloader, socket};
 use crate::{
+    api::restart::Request,
     cli::{CliError, control},
-    config::{Config, watch::Watch},
+    config::{Config, Loaded, watch::Watch},
 };
 
 /// How often last uses of sessions are written down.
@@ -17,6 +21,9 @@ const SAVE_EVERY: Duration = Duration::from_mins(1);
 /// How often a certificate that we made is looked at: it is made anew a month before its end, and never while nobody
 /// looks. A configured one that was replaced is taken over by then too, if files are not watched.
 const RENEW_EVERY: Duration = Duration::from_hours(12);
+
+/// Tasks of a moment (a sweep, an event's delivery) let go of the state within that time.
+const LET_GO: Duration = Duration::from_secs(5);
 
 /// The signals we live by. Made before anything else, so that none is missed.
 pub struct Signals {
@@ -36,14 +43,16 @@ impl Signals {
     }
 }
 
-/// Serves the control socket and reloads, until SIGTERM or SIGINT.
+/// Serves the control socket and reloads, until SIGTERM or SIGINT, or until a restart is asked for: then with the
+/// configuration that it is to start with.
 pub async fn until_asked(
-    mut signals: Signals,
+    signals: &mut Signals,
     config: &Config,
     running: &Arc<Running>,
     reloader: Arc<Reloader>,
     notify: &Notify,
-) -> Result<(), CliError> {
+    mut restarts: mpsc::Receiver<Request>,
+) -> Result<Option<Loaded>, CliError> {
     let end = CancellationToken::new();
     let control = {
         let (reloader, end) = (Arc::clone(&reloader), end.clone());
@@ -86,30 +95,32 @@ pub async fn until_asked(
                 tokio::time::sleep(RENEW_EVERY).await;
                 let config = fleet.config();
                 let server = &config.server;
-                if let Err(error) = tls.reload(&server.tls, &server.state_dir, &server.listen) {
+                if let Err(error) = tls.reload(&server.tls, &server.state_dir, &config.named_addresses()) {
                     tracing::error!(%error, "the certificate stays as it is");
                 }
             }
         })
     });
-    if let Some(every) = notify.watchdog() {
-        let notify = notify.clone();
-        // On the fleet's own runtime: when that stands still, so does this, and the manager starts us anew. It goes on
-        // while operations under way come to their end, until the runtime is gone.
-        tokio::spawn(async move {
-            loop {
-                notify.alive();
-                tokio::time::sleep(every).await;
-            }
-        });
-    }
     let mut control = control;
     let mut ended_early = None;
+    let mut anew = None;
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => { reloader.reload().await.ok(); } // logged
+            Some(request) = restarts.recv() => match reloader.read().await {
+                Ok(loaded) => {
+                    // Whoever asked may be gone.
+                    request.send(Ok(())).ok();
+                    anew = Some(loaded);
+                    break;
+                }
+                Err(why) => {
+                    tracing::error!("restart refused: {why}");
+                    request.send(Err(why)).ok();
+                }
+            },
             result = &mut control, if ended_early.is_none() => {
                 let error = match result {
                     Ok(Ok(())) => "it ended".to_owned(),
@@ -121,7 +132,14 @@ pub async fn until_asked(
             }
         }
     }
-    notify.stopping();
+    if anew.is_some() {
+        tracing::info!("restarting");
+        notify.reloading();
+    } else {
+        notify.stopping();
+    }
+    // Nobody else is heard.
+    drop(restarts);
     end.cancel();
     // Awaited: a task that is only told to end still holds what it uses.
     for task in [Some(saving), watching, renewing].into_iter().flatten() {
@@ -141,14 +159,30 @@ pub async fn until_asked(
         Ok(Err(error)) => tracing::warn!(%error, "control socket"),
         Err(error) => tracing::warn!(%error, "control socket"),
     }
-    Ok(())
+    Ok(anew)
 }
 
-/// Stops in the order in which things depend on each other: first nobody comes in, then what runs ends.
-pub async fn stop(running: Arc<Running>) {
+/// Says that the service lives, for as long as the runtime does.
+pub fn keep_alive(notify: &Notify) {
+    let Some(every) = notify.watchdog() else { return };
+    let notify = notify.clone();
+    // On the fleet's own runtime: when that stands still, so does this, and the manager starts us anew. It goes on
+    // while operations under way come to their end, until the runtime is gone.
+    tokio::spawn(async move {
+        loop {
+            notify.alive();
+            tokio::time::sleep(every).await;
+        }
+    });
+}
+
+/// Stops in the order in which things depend on each other: first nobody comes in, then what runs ends. False: something
+/// still holds the state, so that it can't be opened anew in this process.
+pub async fn stop(running: Arc<Running>) -> bool {
     tracing::info!("stopping");
     let Ok(running) = Arc::try_unwrap(running).map_err(|shared| Arc::strong_count(&shared)) else {
-        return tracing::error!("the service is still in use; ending without ceremony");
+        tracing::error!("the service is still in use; ending without ceremony");
+        return false;
     };
     let Running { fleet, auth, server, store, delivery, .. } = running;
     // Streams would never end by themselves.
@@ -160,5 +194,12 @@ pub async fn stop(running: Arc<Running>) {
     if let Err(error) = store.flush().await {
         tracing::error!(%error, "the store could not be flushed");
     }
+    let held = Arc::downgrade(&store);
+    drop((fleet, auth, delivery, store));
+    let begun = tokio::time::Instant::now();
+    while held.strong_count() > 0 && begun.elapsed() < LET_GO {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     tracing::info!("stopped");
+    held.strong_count() == 0
 }

@@ -365,3 +365,48 @@ fn ten_thousand_nodes_load_quickly_whatever_their_form() {
         assert!(took < Duration::from_secs(30), "{took:?}");
     }
 }
+
+fn doors(server: &str, doors: &str) -> String {
+    format!(
+        "[server]\n{server}\n[endpoints.\"b[1-4]\"]\ndriver = \"test-bmc\"\naddress = \"a\"\npassword = {{ env = \"PW\" }}\n\
+         [nodes.\"n[1-4]\"]\nhost = \"b{{n}}\"\n{doors}\n"
+    )
+}
+
+#[test]
+fn doors_are_found_and_may_not_meet() {
+    let load = |text: &str| {
+        let dir = Dir::new();
+        dir.write("rackfish.toml", text);
+        dir.load(&env(&[("PW", "secret")]))
+    };
+    let config = load(&doors("", "door = \"10.2.0.{n}:443\"")).unwrap().config;
+    let found: Vec<_> = config.doors().into_iter().map(|(at, node)| format!("{at} {node}")).collect();
+    assert_eq!(found, ["10.2.0.1:443 n1", "10.2.0.2:443 n2", "10.2.0.3:443 n3", "10.2.0.4:443 n4"]);
+    assert_eq!(config.named_addresses().len(), 5);
+    let config = load(&doors("", "door = \"127.0.0.1:{n+9000}\"")).unwrap().config;
+    assert_eq!(config.doors().len(), 4);
+    assert_eq!(config.named_addresses().len(), 2, "an address once");
+    let why = |server: &str, door: &str| {
+        let broken = load(&doors(server, &format!("door = \"{door}\""))).err().map(|broken| broken.problems);
+        broken.and_then(|problems| Some(problems.first()?.to_string())).unwrap_or_default()
+    };
+    assert!(why("", "10.2.0.1:443").contains("10.2.0.1:443 is already the door of n1"));
+    assert!(why("listen = \"10.2.0.3:443\"", "10.2.0.{n}:443").contains("nodes.n3.door: 10.2.0.3:443 can't be"));
+    assert!(why("listen = \"0.0.0.0:443\"", "10.2.0.{n}:443").contains("beside 0.0.0.0:443 (server.listen)"));
+    assert!(why("operations_listen = \"10.2.0.2:443\"", "10.2.0.{n}:443").contains("(server.operations_listen)"));
+    assert!(why("", "10.2.0.{n}").contains("is not an address to listen on"));
+    assert!(why("", "10.2.0.{n}:0").contains("has no port"));
+    assert_eq!(why("listen = \"[::]:443\"", "10.2.0.{n}:443"), "", "IPv4 has listeners of its own");
+    let defaults = doors("", "") + "[defaults.node]\ndoor = \"10.2.0.1:443\"\n";
+    assert!(load(&defaults).err().unwrap().problems[0].message.contains("can't be the same for all nodes"));
+    // Both ways round, whichever node is read first.
+    for order in [["[::]", "[::1]"], ["[::1]", "[::]"]] {
+        let [one, two] = order.map(|ip| format!("door = \"{ip}:443\""));
+        let text = doors("", "")
+            + "[endpoints.c]\ndriver = \"test-bmc\"\naddress = \"a\"\npassword = { env = \"PW\" }\n\
+            [endpoints.d]\ndriver = \"test-bmc\"\naddress = \"a\"\npassword = { env = \"PW\" }\n"
+            + &format!("[nodes.x]\nhost = \"c\"\n{one}\n[nodes.y]\nhost = \"d\"\n{two}\n");
+        assert!(load(&text).err().unwrap().problems[0].message.contains("can't be listened on beside"), "{order:?}");
+    }
+}

@@ -341,6 +341,7 @@ pub fn node(id: &str, host: Option<&str>, feeds: &[&str]) -> Node {
         boot: crate::config::BootPolicy::Store,
         shutdown: None,
         restore: Restore::Device,
+        door: None,
         controller_ready: Duration::from_mins(2),
         groups: Vec::new(),
         facts: Facts { macs: vec!["52:54:00:00:01:01".to_owned()], ..Facts::default() },

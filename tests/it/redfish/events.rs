@@ -9,7 +9,7 @@ const SUBSCRIPTIONS: &str = "/redfish/v1/EventService/Subscriptions";
 const SOON: Duration = Duration::from_secs(20);
 
 /// Takes what is posted to it.
-fn receiver() -> (String, mpsc::UnboundedReceiver<Value>) {
+pub fn receiver() -> (String, mpsc::UnboundedReceiver<Value>) {
     let (tell, told) = mpsc::unbounded_channel();
     let app = move || {
         let tell = tell.clone();
@@ -25,7 +25,7 @@ fn receiver() -> (String, mpsc::UnboundedReceiver<Value>) {
     (url, told)
 }
 
-async fn next(told: &mut mpsc::UnboundedReceiver<Value>) -> Value {
+pub async fn next(told: &mut mpsc::UnboundedReceiver<Value>) -> Value {
     tokio::time::timeout(SOON, told.recv()).await.unwrap().unwrap()
 }
 

@@ -290,6 +290,7 @@ fn node(name: &str, slot: u32, host: Option<&str>, feeds: &[String], group: &str
         boot: rackfish::config::BootPolicy::Store,
         shutdown: None,
         restore: Restore::Device,
+        door: None,
         controller_ready: Duration::ZERO,
         groups: vec![group.to_owned()],
         facts: Facts {

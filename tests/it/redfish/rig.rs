@@ -99,7 +99,7 @@ impl Rig {
         let fleet = Fleet::open(Arc::clone(&config), store.clone()).await.unwrap();
         let settings = Settings { local: true, attempts: 1, interval: Duration::from_millis(50) };
         let delivery = rackfish::api::redfish::events::start(store, &fleet, &auth, None, settings).await.unwrap();
-        let service = Service { fleet: fleet.clone(), auth, subscriptions: Some(delivery), tls };
+        let service = Service { fleet: fleet.clone(), auth, subscriptions: Some(delivery), tls, restart: None };
         let server = server::start_with(service, &config.server, certificate).unwrap();
         let url = format!("{scheme}://{}", server.addresses[0]);
         let rig = Self { rack, fleet, server, http: client.no_proxy().build().unwrap(), url };

@@ -12,7 +12,7 @@ mod segment;
 mod tests;
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     fs::{self, DirBuilder, File},
     io,
     os::unix::fs::DirBuilderExt as _,
@@ -23,6 +23,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::record::Record;
+use crate::model::NodeId;
 use segment::Segment;
 
 /// Events that are kept on disk: hours of a large fleet's, about 50 MB at most.
@@ -35,6 +36,9 @@ const SEGMENT: u64 = 4_096;
 const FILES: usize = 512;
 /// More than can have been written between two calls of [`EventLog::sync`].
 const JUMP: u64 = 1_000_000;
+
+/// Of a node's audit trail.
+pub const TRAIL: usize = 256;
 
 /// What a reader gets.
 #[derive(Debug, Default)]
@@ -55,6 +59,8 @@ struct State {
     recent: VecDeque<Arc<Record>>,
     /// The event before the first of `recent`.
     recent_after: u64,
+    /// The newest of each node's audit trail, by id. They may be gone from the log.
+    trails: HashMap<NodeId, VecDeque<u64>>,
     next: u64,
     /// Written since the last sync.
     dirty: bool,
@@ -86,6 +92,7 @@ impl EventLog {
             full: Vec::new(),
             recent: VecDeque::new(),
             recent_after,
+            trails: HashMap::new(),
             next,
             dirty: false,
             failing: false,
@@ -104,7 +111,7 @@ impl EventLog {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
             _ => {}
         }
-        let (mut segments, mut recent) = (VecDeque::new(), VecDeque::new());
+        let (mut segments, mut recent, mut trails) = (VecDeque::new(), VecDeque::new(), HashMap::new());
         let (mut last, mut recent_after, mut jump) = (0, 0, false);
         for path in segment::files(dir)? {
             let Some(found) = segment::load(&path)? else {
@@ -129,6 +136,7 @@ impl EventLog {
             }
             last = found.segment.last();
             for record in found.records {
+                trail(&mut trails, &record);
                 recent.push_back(Arc::new(record));
                 if recent.len() > RECENT
                     && let Some(old) = recent.pop_front()
@@ -159,6 +167,7 @@ impl EventLog {
             full: Vec::new(),
             recent,
             recent_after,
+            trails,
             next,
             dirty: false,
             failing: false,
@@ -183,6 +192,7 @@ impl EventLog {
         let record = Arc::new(Record { id, ..make(id) });
         state.next = id.saturating_add(1);
         state.keep(&record);
+        trail(&mut state.trails, &record);
         state.recent.push_back(record);
         if state.recent.len() > RECENT
             && let Some(old) = state.recent.pop_front()
@@ -202,6 +212,25 @@ impl EventLog {
     /// The newest events, oldest first: those that are in memory.
     pub fn recent(&self) -> Vec<Arc<Record>> {
         self.state().recent.iter().cloned().collect()
+    }
+
+    /// What was done to a node, or asked for, and by whom: the newest [`TRAIL`] that the log still has, oldest first. They
+    /// are read from the file, which is in the system's cache if anything is.
+    pub fn trail(&self, node: &NodeId) -> Vec<Arc<Record>> {
+        let (mut parts, mut newest) = (Vec::new(), Vec::new());
+        {
+            let state = self.state();
+            for id in state.trails.get(node).into_iter().flatten().copied() {
+                let at = state.recent.partition_point(|record| record.id < id);
+                match state.recent.get(at).filter(|record| record.id == id) {
+                    Some(record) => newest.push(Arc::clone(record)),
+                    None => parts.extend(state.segments.iter().find(|s| s.has(id)).map(|s| s.part(id - 1, 1))),
+                }
+            }
+        }
+        let mut all = segment::read_parts(&parts);
+        all.extend(newest);
+        all
     }
 
     /// Tells of each new event.
@@ -250,6 +279,19 @@ impl EventLog {
             Ok(Ok(())) | Err(_) => {}
             Ok(Err(error)) => tracing::error!(%error, "the event log can't be brought to the disk"),
         }
+    }
+}
+
+/// Notes a record in the audit trail of its node.
+fn trail(trails: &mut HashMap<NodeId, VecDeque<u64>>, record: &Record) {
+    let Some(node) = record.node.as_ref().filter(|_| record.audit) else { return };
+    let ids = match trails.get_mut(node) {
+        Some(ids) => ids,
+        None => trails.entry(node.clone()).or_default(),
+    };
+    ids.push_back(record.id);
+    if ids.len() > TRAIL {
+        ids.pop_front();
     }
 }
 
@@ -305,6 +347,11 @@ impl State {
             && let Some(old) = self.segments.pop_front()
         {
             count = count.saturating_sub(old.count());
+            let oldest = old.last();
+            self.trails.retain(|_, ids| {
+                ids.retain(|id| *id > oldest);
+                !ids.is_empty()
+            });
             if let Err(error) = fs::remove_file(&old.path) {
                 tracing::warn!(file = %old.path.display(), %error, "an old file of the event log can't be removed");
             }

@@ -71,6 +71,11 @@ impl Segment {
         u64::try_from(self.starts.len()).unwrap_or(u64::MAX)
     }
 
+    /// Whether the event is in it.
+    pub fn has(&self, id: u64) -> bool {
+        !self.starts.is_empty() && (self.first..=self.last()).contains(&id)
+    }
+
     /// Appends a record in one write: a kill leaves all or nothing of it behind.
     pub fn append(&mut self, file: &mut File, record: &Record) -> io::Result<()> {
         let line = line(record)?;
@@ -150,6 +155,21 @@ pub(super) fn read_part((path, start, len): &(PathBuf, u64, u64)) -> io::Result<
     let mut text = String::new();
     file.take(*len).read_to_string(&mut text)?;
     Ok(text.split_inclusive('\n').map_while(parse).map(Arc::new).collect())
+}
+
+/// Reads single events that [`Segment::part`] named, file after file. What can't be read is left out.
+pub(super) fn read_parts(parts: &[(PathBuf, u64, u64)]) -> Vec<Arc<Record>> {
+    let mut all = Vec::new();
+    for of_file in parts.chunk_by(|a, b| a.0 == b.0) {
+        let Some(mut file) = of_file.first().and_then(|(path, ..)| File::open(path).ok()) else { continue };
+        for (_, start, len) in of_file {
+            let mut text = String::new();
+            if file.seek(SeekFrom::Start(*start)).is_ok() && (&mut file).take(*len).read_to_string(&mut text).is_ok() {
+                all.extend(parse(&text).map(Arc::new));
+            }
+        }
+    }
+    all
 }
 
 fn header(line: &str) -> Option<(u64, String)> {

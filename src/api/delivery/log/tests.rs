@@ -13,6 +13,7 @@ fn record(text: &str) -> Record {
         at: OffsetDateTime::UNIX_EPOCH,
         node: None,
         private: None,
+        audit: false,
         kind: "Alert".into(),
         resource: "Manager".into(),
         message: "Rackfish.1.0.X".into(),
@@ -155,4 +156,36 @@ async fn a_disk_that_refuses_costs_nobody_who_keeps_up() {
     drop(log);
     let log = open(&place, "a");
     assert_eq!(all(&log, 0).await, (vec![1, 2, 3, 7], 1), "what was in memory only is gone, and that is said");
+}
+
+#[test]
+fn a_nodes_audit_trail_survives_restarts_and_is_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = |name: &str| crate::model::NodeId::new(name).unwrap();
+    let of = |name: &str, audit| Record { node: Some(node(name)), audit, ..record("x") };
+    let ids = |log: &EventLog, name: &str| log.trail(&node(name)).iter().map(|r| r.id).collect::<Vec<_>>();
+    let log = EventLog::open(dir.path(), 0).unwrap();
+    let first = log.append(|_| of("a", true));
+    log.append(|_| of("a", false));
+    log.append(|_| of("b", true));
+    let second = log.append(|_| of("a", true));
+    assert_eq!(ids(&log, "a"), [first, second]);
+    assert_eq!(ids(&log, "c"), [0; 0]);
+    // More than memory has, so that the file is read; and more than a trail has.
+    for n in 0..3_000_u64 {
+        log.append(|_| of(if n % 10 == 0 { "b" } else { "x" }, n % 10 == 0));
+    }
+    assert_eq!(ids(&log, "a"), [first, second], "others' events take nothing away");
+    let kept = ids(&log, "b");
+    assert_eq!(kept.len(), TRAIL);
+    assert!(kept.is_sorted());
+    drop(log);
+    let log = EventLog::open(dir.path(), 0).unwrap();
+    assert_eq!((ids(&log, "a"), ids(&log, "b")), (vec![first, second], kept));
+    // As far as the log reaches back, and no further.
+    for _ in 0..KEPT + 2 * SEGMENT {
+        log.append(|_| of("x", false));
+    }
+    assert_eq!(ids(&log, "a"), [0; 0]);
+    assert!(log.state().trails.is_empty(), "what is gone leaves nothing behind");
 }

@@ -9,7 +9,8 @@ use super::{
         error::Error,
         reply::Reply,
     },
-    collection, environment_metrics, managers, power, power_subsystem, readings, sensors, systems, thermal_subsystem,
+    assembly, collection, environment_metrics, managers, power, power_subsystem, readings, sensors, systems,
+    thermal_subsystem,
 };
 use crate::fleet::{ChassisView, NodeView};
 
@@ -48,7 +49,7 @@ pub fn node_of(call: &Call<'_>) -> Result<NodeView, Error> {
 
 #[allow(clippy::unnecessary_wraps)]
 fn list(call: &Call<'_>) -> Result<Reply, Error> {
-    let racks = call.face.fleet.chassis_list(call.actor);
+    let racks = if call.door.is_some() { Vec::new() } else { call.face.fleet.chassis_list(call.actor) };
     let nodes = call.face.fleet.nodes(call.actor);
     // Nodes first: clients that take the first member find one with sensors.
     let names: Vec<&str> = nodes.iter().map(AsRef::as_ref).chain(racks.iter().map(|c| c.id.as_str())).collect();
@@ -59,7 +60,7 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
     if let Some(rack) = call.face.fleet.chassis(call.actor, call.param(0)) {
         return Ok(Reply::ok(enclosure(&rack)));
     }
-    Ok(Reply::ok(own(&node_of(call)?)))
+    Ok(Reply::ok(own(&node_of(call)?, call.door.is_none())))
 }
 
 /// An enclosure of nodes.
@@ -84,8 +85,8 @@ fn enclosure(rack: &ChassisView) -> Doc {
     doc
 }
 
-/// A node's own chassis.
-fn own(node: &NodeView) -> Doc {
+/// A node's own chassis. `racks`: enclosures of nodes are there too.
+fn own(node: &NodeView, racks: bool) -> Doc {
     let id = node.id.as_str();
     let uri = uri(id);
     let facts = node.facts();
@@ -112,6 +113,9 @@ fn own(node: &NodeView) -> Doc {
             });
         });
     }
+    if let Some(assembly) = assembly::uri(node) {
+        doc.link("Assembly", &assembly);
+    }
     if readings::all(node).next().is_some() {
         doc.link("Sensors", &sensors::collection_uri(id));
     }
@@ -131,7 +135,7 @@ fn own(node: &NodeView) -> Doc {
     doc.obj("Links", |o| {
         o.links("ComputerSystems", [systems::uri(id)]);
         o.links("ManagedBy", [managers::uri(managers::id_of(&node.manager))]);
-        if let Some(rack) = &node.config.chassis {
+        if let Some(rack) = node.config.chassis.as_ref().filter(|_| racks) {
             o.link("ContainedBy", &self::uri(rack.as_str()));
         }
     });
@@ -148,11 +152,11 @@ mod tests {
 
     #[test]
     fn a_node_sits_in_its_rack() {
-        let v: Value = serde_json::from_slice(&own(&samples::ipmi_node()).finish().bytes).unwrap();
+        let v: Value = serde_json::from_slice(&own(&samples::ipmi_node(), true).finish().bytes).unwrap();
         assert_eq!(v["Links"]["ContainedBy"]["@odata.id"], "/redfish/v1/Chassis/rack1");
         assert_eq!(v["Thermal"]["@odata.id"], "/redfish/v1/Chassis/node-01/Thermal");
         assert_eq!(v["ChassisType"], "RackMount");
-        let v: Value = serde_json::from_slice(&own(&samples::pdu_node()).finish().bytes).unwrap();
+        let v: Value = serde_json::from_slice(&own(&samples::pdu_node(), true).finish().bytes).unwrap();
         assert_eq!(v["Thermal"], Value::Null);
         assert_eq!(v["Links"]["ManagedBy"][0]["@odata.id"], "/redfish/v1/Managers/rackfish");
     }

@@ -140,7 +140,7 @@ fn test(call: &Call<'_>) -> Result<Reply, Error> {
         kind: "Other",
         resource: "EventService",
         origin: URI.to_owned(),
-        node: None,
+        node: call.door.cloned(),
         at: OffsetDateTime::now_utc(),
         who: cause(call),
     };

@@ -1,4 +1,4 @@
-//! The event log of a node's host (an IPMI SEL).
+//! The logs of a node: the event log of its host (an IPMI SEL), and our own audit trail beside it (`audit_log`).
 //!
 //! A GET never waits for a device: it answers with the log as last read, and has it read again when that is older
 //! than a few seconds. The first look at a log that was never read finds it empty; `Oem.Rackfish.ReadAt` says so.
@@ -19,7 +19,7 @@ use super::{
         error::{Asked, Error},
         reply::Reply,
     },
-    collection, readings, systems,
+    audit_log, collection, readings, systems,
 };
 use crate::{
     fleet::{Fresh, Layer, NodeView, Op, Outcome, Target},
@@ -39,7 +39,7 @@ pub static SERVICES: Resource = Resource {
     version: "",
     uris: &["/redfish/v1/Systems/{system}/LogServices"],
     verbs: &[Verb::get(LOGIN, services)],
-    summary: "Logs of a node whose host keeps one.",
+    summary: "Logs of a node: `SEL` where its host keeps one, and `Audit`, what was done to it and by whom.",
     queries: Queries::Collection,
 };
 
@@ -49,7 +49,7 @@ pub static SERVICE: Resource = Resource {
     version: "v1_9_0",
     uris: &["/redfish/v1/Systems/{system}/LogServices/{log}"],
     verbs: &[Verb::get(LOGIN, service)],
-    summary: "The event log of a node's host.",
+    summary: "The event log of a node's host, or the audit trail of a node.",
     queries: Queries::Single,
 };
 
@@ -59,7 +59,7 @@ pub static ENTRIES: Resource = Resource {
     version: "",
     uris: &["/redfish/v1/Systems/{system}/LogServices/{log}/Entries"],
     verbs: &[Verb::get(LOGIN, entries)],
-    summary: "Entries as last read, whole.",
+    summary: "Entries of the host's log as last read, whole; of the audit trail the newest, oldest first.",
     queries: Queries::Collection,
 };
 
@@ -79,7 +79,7 @@ pub static CLEAR: Resource = Resource {
     version: "",
     uris: &["/redfish/v1/Systems/{system}/LogServices/{log}/Actions/LogService.ClearLog"],
     verbs: &[Verb::of(Method::Post, MANAGER, |call| Box::pin(clear(call)))],
-    summary: "Empties the log on the device.",
+    summary: "Empties the log on the device; the audit trail can't be emptied.",
     queries: Queries::None,
 };
 
@@ -131,9 +131,9 @@ fn service_uri(node: &NodeView) -> String {
 }
 
 /// The node that the path names, if its host keeps a log and the path names that.
-fn node(call: &Call<'_>, log_at: Option<usize>) -> Result<NodeView, Error> {
+fn node(call: &Call<'_>) -> Result<NodeView, Error> {
     let node = systems::node(call)?;
-    if !node.has_log || log_at.is_some_and(|at| call.param(at) != LOG) {
+    if !node.has_log || call.param(1) != LOG {
         return Err(call.not_found());
     }
     Ok(node)
@@ -169,13 +169,23 @@ fn log(call: &Call<'_>, node: &NodeView) -> Cached {
 }
 
 fn services(call: &Call<'_>) -> Result<Reply, Error> {
-    let node = node(call, None)?;
-    log(call, &node);
-    Ok(collection(call, "Logs", &services_uri(node.id.as_str()), [LOG].iter()))
+    let node = systems::node(call)?;
+    let mut logs = Vec::new();
+    if node.has_log {
+        log(call, &node);
+        logs.push(LOG);
+    }
+    if call.face.subscriptions.is_some() {
+        logs.push(audit_log::LOG);
+    }
+    Ok(collection(call, "Logs", &services_uri(node.id.as_str()), logs.iter()))
 }
 
 fn service(call: &Call<'_>) -> Result<Reply, Error> {
-    let node = node(call, Some(1))?;
+    if call.param(1) == audit_log::LOG {
+        return audit_log::service(call);
+    }
+    let node = node(call)?;
     let cached = log(call, &node);
     let uri = service_uri(&node);
     let mut doc = Doc::resource(&SERVICE, &uri);
@@ -204,7 +214,10 @@ fn service(call: &Call<'_>) -> Result<Reply, Error> {
 }
 
 fn entries(call: &Call<'_>) -> Result<Reply, Error> {
-    let node = node(call, Some(1))?;
+    if call.param(1) == audit_log::LOG {
+        return audit_log::entries(call);
+    }
+    let node = node(call)?;
     let cached = log(call, &node);
     let uri = format!("{}/Entries", service_uri(&node));
     let mut doc = Doc::resource(&ENTRIES, &uri);
@@ -219,7 +232,10 @@ fn entries(call: &Call<'_>) -> Result<Reply, Error> {
 }
 
 fn entry(call: &Call<'_>) -> Result<Reply, Error> {
-    let node = node(call, Some(1))?;
+    if call.param(1) == audit_log::LOG {
+        return audit_log::entry(call);
+    }
+    let node = node(call)?;
     let cached = log(call, &node);
     let found = cached.entries.iter().find(|e| e.id.to_string() == call.param(2)).ok_or_else(|| call.not_found())?;
     Ok(Reply::ok(render(found, &format!("{}/Entries", service_uri(&node)))))
@@ -253,7 +269,7 @@ fn event_data(record: &[u8]) -> Option<String> {
 }
 
 async fn clear(call: &Call<'_>) -> Result<Reply, Error> {
-    let node = node(call, Some(1))?;
+    let node = node(call)?;
     let mut fields = call.parameters(CLEAR_ACTION)?;
     // A client may name the ETag of the entries it has read; ours changes with every reading, so it proves nothing.
     fields.take("LogEntriesETag");

@@ -79,7 +79,7 @@ fn visible(call: &Call<'_>) -> Result<Vec<Arc<Record>>, Error> {
     if call.param(0) != managers::OURSELVES || call.param(1) != LOG {
         return Err(call.not_found());
     }
-    Ok(delivery(call)?.recent(&call.actor.principal))
+    Ok(delivery(call)?.recent(&call.actor.principal, call.door))
 }
 
 fn services(call: &Call<'_>) -> Result<Reply, Error> {
@@ -112,7 +112,7 @@ fn entries(call: &Call<'_>) -> Result<Reply, Error> {
     // The schema has the entries themselves in the collection, not links to them.
     doc.set("Name", "Events").set("Members@odata.count", all.len()).arr("Members", |a| {
         for record in all.iter().skip(call.query.skip).take(call.query.top.unwrap_or(all.len())) {
-            a.item_raw(&render(record).finish().bytes);
+            a.item_raw(&render(record, &entries_uri(), &ENTRY).finish().bytes);
         }
     });
     Ok(Reply::ok(doc))
@@ -121,14 +121,15 @@ fn entries(call: &Call<'_>) -> Result<Reply, Error> {
 fn entry(call: &Call<'_>) -> Result<Reply, Error> {
     let all = visible(call)?;
     let found = all.iter().find(|record| record.id.to_string() == call.param(2)).ok_or_else(|| call.not_found())?;
-    Ok(Reply::ok(render(found)))
+    Ok(Reply::ok(render(found, &entries_uri(), &ENTRY)))
 }
 
-fn render(record: &Record) -> Doc {
+/// An event as an entry of the log whose entries are at `entries`.
+pub fn render(record: &Record, entries: &str, entry: &'static Resource) -> Doc {
     let id = record.id.to_string();
     let told: Value = serde_json::from_str(&record.body).unwrap_or_default();
     let text = |key: &str| told.get(key).and_then(Value::as_str);
-    let mut doc = Doc::resource(&ENTRY, &format!("{}/{id}", entries_uri()));
+    let mut doc = Doc::resource(entry, &format!("{entries}/{id}"));
     doc.set("Id", &id)
         .set("Name", format!("Event {id}"))
         .set("EntryType", "Event")
@@ -147,6 +148,17 @@ fn render(record: &Record) -> Doc {
     doc.obj("Links", |o| {
         o.link("OriginOfCondition", &record.origin);
     });
+    let ours = told.pointer("/Oem/Rackfish");
+    let told = |key: &str| ours.and_then(|ours| ours.get(key)).and_then(Value::as_str);
+    if let Some(face) = told("Face") {
+        doc.obj("Oem", |o| {
+            o.obj("Rackfish", |o| {
+                o.set("@odata.type", "#RackfishLogEntry.v1_0_0.LogEntry")
+                    .set("Face", face)
+                    .opt("RequestId", told("RequestId"));
+            });
+        });
+    }
     doc
 }
 
@@ -164,19 +176,22 @@ mod tests {
             at: OffsetDateTime::UNIX_EPOCH,
             node: None,
             private: None,
+            audit: false,
             kind: "StatusChange".into(),
             resource: "ComputerSystem".into(),
             message: "ResourceEvent.1.4.ResourcePoweredOn".into(),
             severity: "OK".into(),
             origin: "/redfish/v1/Systems/n1".into(),
-            body: r#"{"Message":"It is on.","MessageArgs":["n1"],"Username":"ann"}"#.into(),
+            body: r#"{"Message":"It is on.","MessageArgs":["n1"],"Username":"ann","Oem":{"Rackfish":{"Face":"Cli","RequestId":"r"}}}"#.into(),
         };
-        let value: Value = serde_json::from_slice(&render(&record).finish().bytes).unwrap();
+        let value: Value = serde_json::from_slice(&render(&record, &entries_uri(), &ENTRY).finish().bytes).unwrap();
         assert_eq!(
             (&value["EventId"], &value["Username"], &value["MessageArgs"][0]),
             (&"7".into(), &"ann".into(), &"n1".into())
         );
         assert_eq!(value["Links"]["OriginOfCondition"]["@odata.id"], "/redfish/v1/Systems/n1");
+        let ours = &value["Oem"]["Rackfish"];
+        assert_eq!((&ours["Face"], &ours["RequestId"]), (&"Cli".into(), &"r".into()));
         assert_eq!(value["Created"], "1970-01-01T00:00:00Z");
     }
 }

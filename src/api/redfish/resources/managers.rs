@@ -5,20 +5,28 @@ use time::OffsetDateTime;
 use super::{
     super::{
         call::Call,
-        descriptor::{LOGIN, Queries, Resource, Verb},
+        descriptor::{LOGIN, MANAGER as MANAGER_PRIVILEGE, Method, Queries, Resource, Verb},
         doc::Doc,
+        door,
         error::Error,
         messages as m,
         reply::Reply,
     },
-    chassis, collection, manager_log, network_protocol, systems,
+    chassis, collection, manager_log, network_protocol, root, systems,
 };
-use crate::fleet::{ManagerView, view::ManagerRef};
+use crate::{
+    api::restart::Restart,
+    fleet::{ManagerView, view::ManagerRef},
+};
 
 /// The collection.
 pub const URI: &str = "/redfish/v1/Managers";
 /// Id of the manager that is this service.
 pub const OURSELVES: &str = "rackfish";
+
+const ACTION: &str = "Manager.Reset";
+/// The one `ResetType` that there is: nothing here is forced.
+const RESETS: [&str; 1] = ["GracefulRestart"];
 
 /// The collection.
 pub static COLLECTION: Resource = Resource {
@@ -40,6 +48,16 @@ pub static MANAGER: Resource = Resource {
     queries: Queries::Single,
 };
 
+/// The action.
+pub static RESET: Resource = Resource {
+    schema: ACTION,
+    version: "",
+    uris: &["/redfish/v1/Managers/{manager}/Actions/Manager.Reset"],
+    verbs: &[Verb::of(Method::Post, MANAGER_PRIVILEGE, |call| Box::pin(reset(call)))],
+    summary: "Stops rackfish as SIGTERM does and starts it anew, with the configuration as it is then. Not for BMCs.",
+    queries: Queries::None,
+};
+
 /// The URI of a manager.
 pub fn uri(id: &str) -> String {
     [URI, "/", id].concat()
@@ -55,16 +73,45 @@ pub fn id_of(manager: &ManagerRef) -> &str {
 
 #[allow(clippy::unnecessary_wraps)]
 fn list(call: &Call<'_>) -> Result<Reply, Error> {
-    Ok(collection(call, "Managers", URI, call.face.fleet.managers(call.actor).iter()))
+    let mut all = call.face.fleet.managers(call.actor);
+    if let Some(node) = call.door {
+        let manager = door::manager(call.face, node);
+        all.retain(|id| Some(&**id) == manager.as_deref());
+    }
+    Ok(collection(call, "Managers", URI, all.iter()))
 }
 
 fn get(call: &Call<'_>) -> Result<Reply, Error> {
     let manager = call.face.fleet.manager(call.actor, call.param(0)).ok_or_else(|| call.not_found())?;
-    let mut doc = render(&manager, call.face.fleet.uuid(), OffsetDateTime::now_utc());
+    let mut doc = render(&manager, root::uuid(call), OffsetDateTime::now_utc());
     if manager.endpoint.is_none() && call.face.subscriptions.is_some() {
         doc.link("LogServices", &manager_log::services_uri());
     }
+    if restarter(call, &manager).is_some() {
+        doc.obj("Actions", |o| {
+            o.obj(&format!("#{ACTION}"), |o| {
+                o.set("target", format!("{}/Actions/{ACTION}", uri(&manager.id)))
+                    .list("ResetType@Redfish.AllowableValues", RESETS);
+            });
+        });
+    }
     Ok(Reply::ok(doc))
+}
+
+/// Whoever can start that manager anew. Not from a node's door: it would end the service of all others.
+fn restarter<'c>(call: &'c Call<'_>, manager: &ManagerView) -> Option<&'c Restart> {
+    call.face.restart.as_ref().filter(|_| manager.endpoint.is_none() && call.door.is_none())
+}
+
+async fn reset(call: &Call<'_>) -> Result<Reply, Error> {
+    let manager = call.face.fleet.manager(call.actor, call.param(0)).ok_or_else(|| call.not_found())?;
+    let restart = restarter(call, &manager).ok_or_else(|| call.not_found())?;
+    let mut fields = call.parameters(ACTION)?;
+    fields.one_of("ResetType", &RESETS, |word| word);
+    fields.finish(None)?;
+    call.note("Restart rackfish");
+    restart.ask().await.map_err(|why| Error::new(409, m::RESTART_REFUSED.with([why.trim_end_matches('.')])))?;
+    Ok(Reply::done())
 }
 
 fn render(manager: &ManagerView, service: uuid::Uuid, now: OffsetDateTime) -> Doc {

@@ -4,6 +4,8 @@ pub mod account_service;
 pub mod accounts;
 pub mod aggregates;
 pub mod aggregation;
+pub mod assembly;
+pub mod audit_log;
 pub mod certificates;
 pub mod chassis;
 pub mod client_certificates;

@@ -1,12 +1,16 @@
 //! `/redfish`, the service root and the OData service document: open to anyone, as clients read them before they
 //! log in (DSP0266, "Service root request").
 
-use super::super::{
-    call::Call,
-    descriptor::{OPEN, Queries, Resource, Verb},
-    doc::{Body, Doc},
-    error::Error,
-    reply::Reply,
+use super::{
+    super::{
+        call::Call,
+        descriptor::{OPEN, Queries, Resource, Verb},
+        doc::{Body, Doc},
+        door,
+        error::Error,
+        reply::Reply,
+    },
+    managers::OURSELVES,
 };
 
 /// The version of the protocol (DSP0266).
@@ -55,13 +59,22 @@ fn links(call: &Call<'_>) -> Vec<(&'static str, &'static str)> {
         ("Registries", super::registries::URI),
         ("JsonSchemas", super::json_schemas::URI),
     ];
-    if call.face.certificate.is_some() {
+    // About many nodes, and about the service: not at the door of one.
+    if call.door.is_some() {
+        links.retain(|(_, uri)| *uri != super::aggregation::URI);
+    } else if call.face.certificate.is_some() {
         links.push(("CertificateService", super::certificates::URI));
     }
     if call.face.subscriptions.is_some() {
         links.push(("EventService", super::event_service::URI));
     }
     links
+}
+
+/// Of the service; clients tell services apart by it, so each door has its own.
+pub fn uuid(call: &Call<'_>) -> uuid::Uuid {
+    let service = call.face.fleet.uuid();
+    call.door.map_or(service, |node| uuid::Uuid::new_v5(&service, format!("door/{node}").as_bytes()))
 }
 
 #[allow(clippy::unnecessary_wraps)]
@@ -78,7 +91,7 @@ fn root(call: &Call<'_>) -> Result<Reply, Error> {
         .set("Name", "rackfish")
         .set("Description", "Machines behind IPMI BMCs and switched PDUs")
         .set("RedfishVersion", REDFISH_VERSION)
-        .set("UUID", call.face.fleet.uuid())
+        .set("UUID", uuid(call))
         .set("Product", "rackfish")
         .obj("ProtocolFeaturesSupported", |o| {
             o.obj("ExpandQuery", |o| {
@@ -92,7 +105,7 @@ fn root(call: &Call<'_>) -> Result<Reply, Error> {
                 .set("OnlyMemberQuery", true)
                 .set("TopSkipQuery", true)
                 .set("FilterQuery", true)
-                .set("ExcerptQuery", false)
+                .set("ExcerptQuery", true)
                 .set("MultipleHTTPRequests", true);
             o.obj("DeepOperations", |o| {
                 o.set("DeepPATCH", false).set("DeepPOST", false);
@@ -103,7 +116,8 @@ fn root(call: &Call<'_>) -> Result<Reply, Error> {
     }
     doc.obj("Links", |o| {
         o.link("Sessions", super::sessions::SESSIONS);
-        o.link("ManagerProvidingService", &super::managers::uri(super::managers::OURSELVES));
+        let manager = call.door.and_then(|node| door::manager(call.face, node));
+        o.link("ManagerProvidingService", &super::managers::uri(manager.as_deref().unwrap_or(OURSELVES)));
     });
     Ok(Reply::ok(doc))
 }

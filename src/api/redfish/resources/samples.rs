@@ -59,6 +59,7 @@ fn node(name: &str, host: Option<Ref>, feeds: &[&str]) -> NodeView {
         boot: BootPolicy::Store,
         shutdown: None,
         restore: Restore::Device,
+        door: None,
         controller_ready: std::time::Duration::ZERO,
         groups: Vec::new(),
         facts: Facts {

@@ -58,7 +58,7 @@ pub fn is_own(resource: &Resource, params: &Params<'_>, principal: &Principal) -
 }
 
 fn visible(call: &Call<'_>, session: &SessionInfo) -> bool {
-    call.has("ConfigureManager") || call.is_self(&session.user)
+    (call.has("ConfigureManager") || call.is_self(&session.user)) && call.shows(session.door.as_ref())
 }
 
 fn session(call: &Call<'_>) -> Result<SessionInfo, Error> {
@@ -116,9 +116,14 @@ async fn login(call: &Call<'_>) -> Result<Reply, Error> {
     }
     fields.finish(None)?;
     call.note(format!("Log in as {user:?}"));
-    let new = call.face.auth.login(&user, password.expose(), call.peer).await.map_err(|e| Error::of_login(&e))?;
-    let info =
-        SessionInfo { id: new.id, user: new.principal.name, created: time::OffsetDateTime::now_utc(), peer: call.peer };
+    let (auth, password) = (&call.face.auth, password.expose());
+    let new = match call.door {
+        None => auth.login(&user, password, call.peer).await,
+        Some(node) => auth.login_at(node.clone(), &user, password, call.peer).await,
+    };
+    let new = new.map_err(|e| Error::of_login(&e))?;
+    let created = time::OffsetDateTime::now_utc();
+    let info = SessionInfo { id: new.id, user: new.principal.name, created, peer: call.peer, door: call.door.cloned() };
     let mut doc = render(&call.face.auth.session(&info.id).unwrap_or(info.clone()));
     if new.principal.must_change_password {
         let message = m::PASSWORD_CHANGE_REQUIRED.with([&accounts::uri(&info.user)]);

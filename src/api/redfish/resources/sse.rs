@@ -9,12 +9,14 @@ use actix_web::{
     web::Bytes,
 };
 use futures_util::StreamExt as _;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
         admit::{AUTH_TOKEN, bearer_of},
         call::Call,
         descriptor::{LOGIN, Queries, Resource, Verb},
+        door::AtDoor,
         error::Error,
         messages as m,
         query::decode,
@@ -50,19 +52,25 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
     let filter = filter(call.query.own.as_deref().unwrap_or_default())?;
     let delivery = delivery(call)?.clone();
     let (auth, principal) = (call.face.auth.clone(), call.principal.ok_or_else(Error::forbidden)?.clone());
-    let uri = call.uri.to_owned();
+    let (uri, door) = (call.uri.to_owned(), call.door.cloned());
     let open = move |request: &HttpRequest| {
         let header = |name: &str| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
         let peer = request.peer_addr().map_or_else(|| "unknown".to_owned(), |at| at.to_string());
         let connection = request.conn_data::<std::sync::Arc<Connection>>().cloned();
+        let closed = request.conn_data::<AtDoor>().map(|here| here.gone.clone());
         let (link, rights) =
             (connection.clone(), rights(auth, &principal, header(AUTH_TOKEN.as_str()), header("authorization")));
         let new = NewStream {
             owner: principal.name.clone(),
             peer,
+            door,
             filter,
             last: header("last-event-id"),
-            rights: Box::new(move || !link.as_ref().is_some_and(|link| link.hung_up()) && rights()),
+            rights: Box::new(move || {
+                let over = link.as_ref().is_some_and(|link| link.hung_up())
+                    || closed.as_ref().is_some_and(CancellationToken::is_cancelled);
+                !over && rights()
+            }),
         };
         let stream = delivery.stream(new).map_err(|error| match error {
             StreamError::Full => Error::new(503, m::TOO_MANY_SUBSCRIPTIONS.with([])).retry(PATIENCE),

@@ -107,9 +107,7 @@ pub fn render(node: &NodeView, now: OffsetDateTime) -> Doc {
     if !facts.macs.is_empty() {
         doc.link("EthernetInterfaces", &ethernet::collection_uri(id));
     }
-    if node.has_log {
-        doc.link("LogServices", &logs::services_uri(id));
-    }
+    doc.link("LogServices", &logs::services_uri(id));
     if node.media.is_some() {
         doc.link("VirtualMedia", &media::collection_uri(id));
     }

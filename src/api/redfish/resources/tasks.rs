@@ -86,11 +86,14 @@ fn service(call: &Call<'_>) -> Result<Reply, Error> {
 
 #[allow(clippy::unnecessary_wraps)]
 fn list(call: &Call<'_>) -> Result<Reply, Error> {
-    Ok(collection(call, "Tasks", TASKS, call.face.fleet.tasks(call.actor).iter().map(|t| t.id.as_str())))
+    let mut tasks = call.face.fleet.tasks(call.actor);
+    tasks.retain(|task| call.shows(task.node.as_ref()));
+    Ok(collection(call, "Tasks", TASKS, tasks.iter().map(|t| t.id.as_str())))
 }
 
 fn task(call: &Call<'_>) -> Result<TaskView, Error> {
-    call.face.fleet.task(call.actor, call.param(0)).ok_or_else(|| call.not_found())
+    let task = call.face.fleet.task(call.actor, call.param(0));
+    task.filter(|task| call.shows(task.node.as_ref())).ok_or_else(|| call.not_found())
 }
 
 fn get(call: &Call<'_>) -> Result<Reply, Error> {

@@ -20,7 +20,10 @@ use super::{
     collection,
     event_service::delivery,
 };
-use crate::api::delivery::{OpenStream, Subscription, SubscriptionError};
+use crate::{
+    api::delivery::{OpenStream, Subscription, SubscriptionError},
+    model::NodeId,
+};
 use show::render;
 
 /// The collection.
@@ -93,9 +96,17 @@ impl Member {
         }
     }
 
+    /// The node whose door it was made at.
+    fn door(&self) -> Option<&NodeId> {
+        match self {
+            Self::Posted(s) => s.asked.door.as_ref(),
+            Self::Streamed(s) => s.door.as_ref(),
+        }
+    }
+
     /// Subscriptions of others are for those who manage the service.
     fn visible(&self, call: &Call<'_>) -> bool {
-        call.has("ConfigureManager") || call.is_self(self.owner())
+        (call.has("ConfigureManager") || call.is_self(self.owner())) && call.shows(self.door())
     }
 }
 
@@ -162,7 +173,8 @@ fn failed(call: &Call<'_>, error: SubscriptionError, shown: &str) -> Error {
 
 async fn create(call: &Call<'_>) -> Result<Reply, Error> {
     let delivery = delivery(call)?;
-    let new = read::new(call.properties()?, &call.actor.principal)?;
+    let mut new = read::new(call.properties()?, &call.actor.principal)?;
+    new.door = call.door.cloned();
     let destination = new.destination.clone();
     call.note(format!("Subscribe {destination:?}"));
     let made = delivery.create(new).await.map_err(|e| failed(call, e, &destination))?;

@@ -38,6 +38,7 @@ pub fn new(mut fields: Fields, owner: &Arc<str>) -> Result<NewSubscription, Erro
         verify_certificate: fields.boolean("VerifyCertificate").unwrap_or(true),
         headers: headers(&mut fields).unwrap_or_default(),
         filters: filters(&mut fields),
+        door: None,
     };
     if fields.boolean("IncludeOriginOfCondition") == Some(true) {
         fields.problem(

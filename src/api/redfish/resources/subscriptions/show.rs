@@ -13,6 +13,10 @@ pub fn render(s: &Subscription, trouble: Option<&str>) -> Doc {
     let mut doc = Doc::resource(&SUBSCRIPTION, &uri);
     doc.set("Id", &*s.id)
         .set("Name", format!("Subscription {}", s.id))
+        .opt(
+            "Description",
+            asked.door.as_ref().map(|node| format!("Made at the door of {node}: events of that node alone")),
+        )
         .set("Destination", &asked.destination)
         .set("Context", asked.context.as_deref().unwrap_or_default())
         .set("Protocol", "Redfish")
