@@ -14,6 +14,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Callable
 
 from . import install, ports, procs
 from . import suite as suites
@@ -85,15 +86,26 @@ def run_all(chosen: list[suites.Suite], keep: bool) -> int:
     program, why_not = None, None
     bad = []
     done = {suite.name: threading.Event() for suite in chosen}
+    checks = {name: threading.Event() for suite in chosen for name in suite.after if "/" in name}
+
+    def show(text: str) -> None:
+        say(text)
+        passed = checks.get(text.removeprefix("ok "))
+        if passed:
+            passed.set()
 
     def run(suite: suites.Suite) -> None:
         for name in suite.after:
-            if name in done:
-                done[name].wait()
+            if name.partition("/")[0] in done:
+                (checks.get(name) or done[name]).wait()
         try:
-            passed, failed = run_one(suite, program, why_not, keep)
+            passed, failed = run_one(suite, program, why_not, keep, show)
         finally:
             done[suite.name].set()
+            # Whoever waits for a check that did not come waits no longer.
+            for name, event in checks.items():
+                if name.partition("/")[0] == suite.name:
+                    event.set()
         say(f"{suite.name}: {passed} passed, {failed} failed")
         if failed or not passed:
             bad.append(suite.name)
@@ -115,21 +127,24 @@ def run_all(chosen: list[suites.Suite], keep: bool) -> int:
                 return
             run(suite)
 
-    lanes = ThreadPoolExecutor(SIDE_BY_SIDE + 2)
+    lanes = ThreadPoolExecutor(SIDE_BY_SIDE + 3)
     try:
         why_not = None if os.environ.get("RACKFISH_BIN") else toolchain()
         # What is to be had from elsewhere comes while the compiler works.
         ready = lanes.submit(prepare, chosen)
-        behind = lanes.submit(in_turn, [suite for suite in chosen if suite.background])
+        # Two lanes: what waits for nobody, and what needs its builds.
+        behind = [lanes.submit(in_turn, [s for s in chosen if s.background and bool(s.after) == waits])
+                  for waits in (False, True)]
         if any(suite.program for suite in chosen) and not why_not:
             program, why_not = build()
         ready.result()
         for each in [lanes.submit(lane) for _ in range(SIDE_BY_SIDE)]:
             each.result()
-        behind.result()
+        for each in behind:
+            each.result()
         in_turn([suite for suite in chosen if suite.alone])
     except KeyboardInterrupt:
-        for event in done.values():
+        for event in (*done.values(), *checks.values()):
             event.set()
         lanes.shutdown(wait=False, cancel_futures=True)
         procs.end_tree(os.getpid())
@@ -188,14 +203,15 @@ def build() -> tuple[Path | None, str | None]:
     return (ROOT / target / "release" / "rackfish").resolve(), None
 
 
-def run_one(suite: suites.Suite, program: Path | None, why_not: str | None, keep: bool) -> tuple[int, int]:
-    """One suite from installing to counting. Returns passed, failed."""
+def run_one(suite: suites.Suite, program: Path | None, why_not: str | None, keep: bool,
+            show: Callable[[str], None]) -> tuple[int, int]:
+    """One suite from installing to counting; `show` gets a line for each check. Returns passed, failed."""
     begun = time.monotonic()
     logs, work = HOME / "logs" / suite.name, HOME / "work" / suite.name
     for folder in (logs, work):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    tally = suites.Tally(suite, say)
+    tally = suites.Tally(suite, show)
     if suite.program and program is None:
         return tally.finish(why_not)
     # `requests` lets these two overrule the CA file that a client was given.

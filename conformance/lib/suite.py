@@ -6,7 +6,8 @@ A suite is a folder with
   requirements.txt  optional: Python packages; `$CONF_VENV/bin/python` has them
   suite.toml        optional: about, timeout (seconds), program = false, [apt] command = "package ...", and how it shares
                     the machine: alone = true (nothing runs beside it), background = true (busy, but in no hurry: at
-                    the lowest priority beside the others and the build), after = ["suite"] (whose builds it needs),
+                    the lowest priority beside the others and the build), after = ["suite", "suite/check"] (whose builds it
+                    needs: until the suite has ended, or the check has passed),
                     takes (about how many seconds: the longest begin first)
 """
 

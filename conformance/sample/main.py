@@ -1,5 +1,6 @@
 """docs/CONTRIBUTING.md is true: who follows it has a resource that DMTF's Service Validator accepts."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -31,8 +32,13 @@ def copy() -> None:
             shutil.copy2(source, target, follow_symlinks=False)
     built = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
     for folder in BUILT:
-        if (built / folder).is_dir():
-            shutil.copytree(built / folder, TREE / "target/debug" / folder, copy_function=os.link)
+        # Somebody else may be building there.
+        for place, _, files in os.walk(built / folder):
+            to = TREE / "target/debug" / Path(place).relative_to(built)
+            to.mkdir(parents=True, exist_ok=True)
+            for name in files:
+                with contextlib.suppress(FileNotFoundError):
+                    os.link(Path(place, name), to / name)
 
 
 def cargo(*words: str) -> str:
