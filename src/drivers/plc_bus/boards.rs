@@ -75,6 +75,8 @@ impl Boards {
             let devices = self.0.entry(entry.board).or_default();
             if !devices.iter().any(|device| device.at.1 == entry.device) {
                 devices.push(Device { at: (entry.board, entry.device), kind: entry.kind });
+                // Which is the first does not depend on which answered first.
+                devices.sort_by_key(|device| device.at.1);
             }
         }
     }

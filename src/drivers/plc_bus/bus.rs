@@ -36,6 +36,9 @@ pub(super) enum Failure {
     /// The boards' doing.
     #[error("{0}")]
     Bus(#[from] BusError),
+    /// A scan of a board was answered, and what came says nothing of its devices.
+    #[error("a scan tells nothing of its devices")]
+    Unmet,
 }
 
 impl Failure {
@@ -44,7 +47,7 @@ impl Failure {
         match self {
             Self::NoLine(why) | Self::LostLine(why) => Some(Fault::Unreachable(why.clone())),
             Self::Locked(why) => Some(Fault::Busy { reason: why.to_string(), retry_after: None }),
-            Self::Bus(_) => None,
+            Self::Bus(_) | Self::Unmet => None,
         }
     }
 
@@ -52,7 +55,7 @@ impl Failure {
     pub(super) fn of_a_read(&self, whose: &str) -> Fault {
         match self {
             Self::Bus(BusError::Silent | BusError::RetrySilent) => Fault::Unreachable(format!("{whose}: {self}")),
-            Self::Bus(_) => Fault::Garbage(format!("{whose}: {self}")),
+            Self::Bus(_) | Self::Unmet => Fault::Garbage(format!("{whose}: {self}")),
             line => line.of_the_line().unwrap_or_else(|| Fault::Unreachable(line.to_string())),
         }
     }
@@ -61,6 +64,7 @@ impl Failure {
     pub(super) fn of_a_command(&self, whose: &str) -> Fault {
         match self {
             Self::NoLine(why) => Fault::NotSent(why.clone()),
+            Self::Unmet => Fault::NotSent(format!("{whose}: {self}")),
             Self::Locked(why) => Fault::Busy { reason: why.to_string(), retry_after: None },
             Self::LostLine(_) | Self::Bus(_) => Fault::Uncertain(format!("{whose}: {self}")),
         }

@@ -31,11 +31,22 @@ pub(super) struct Conversation {
     pub(super) bus: Bus,
     pub(super) boards: Boards,
     scanned: Option<Instant>,
-    /// Systems that were told a boot target for one start, and whether that start was made: a board keeps what it was
+    /// Systems that were told a boot target for one start, and what became of that start: a board keeps what it was
     /// told, so before the start after it, it is told again that there is none.
-    once: HashMap<(u32, u16), bool>,
+    once: HashMap<(u32, u16), Told>,
     /// Identity of the unit whose pages are being read.
     pub(super) identity: Option<(Unit, Inventory)>,
+}
+
+/// What became of the one start that a boot target is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// It is still to come.
+    Waiting,
+    /// The board was told to start; whether it heard is not known. It becomes `Made` when it is seen on.
+    Perhaps,
+    /// It was made: the target is used up.
+    Made,
 }
 
 /// A unit's name for people.
@@ -87,7 +98,8 @@ impl Conversation {
         }
         let frames = self.bus.exchange(Request::Scan { board: place.board }).await?;
         self.learn(&frames);
-        Ok(true)
+        // Whoever asks again because something was learnt must not ask for ever.
+        if self.boards.knows(place.board) { Ok(true) } else { Err(Failure::Unmet) }
     }
 
     /// A device of a unit, by what it is.
@@ -113,8 +125,20 @@ impl Conversation {
         let device = self.power_device(place).map_err(Missed::Fault)?;
         let request = Request::Power { at: device.at, word: PowerWord::Status };
         let frame = self.bus.ask(request).await.map_err(Missed::Failure)?;
-        reply::power(&frame, self.settings.quirks)
-            .map_err(|error| Missed::Fault(Fault::Garbage(format!("{}: {error}", whose(place)))))
+        let power = reply::power(&frame, self.settings.quirks)
+            .map_err(|error| Missed::Fault(Fault::Garbage(format!("{}: {error}", whose(place)))))?;
+        if let reply::Power::Supply(reply::Supply { on: true, .. }) = power
+            && let Some(told) = self.system(place).and_then(|at| self.once.get_mut(&at))
+            && *told == Told::Perhaps
+        {
+            *told = Told::Made;
+        }
+        Ok(power)
+    }
+
+    /// The device that keeps the boot target of a unit.
+    fn system(&self, place: Place) -> Option<(u32, u16)> {
+        self.boards.first(place, |kind| kind == DeviceType::System).map(|device| device.at)
     }
 
     async fn carry_out(&mut self, unit: &Unit, act: &Act) -> Result<Done, Fault> {
@@ -157,18 +181,24 @@ impl Conversation {
 
     /// The same for what starts a machine.
     async fn start(&mut self, place: Place, word: PowerWord) -> Result<Done, Fault> {
-        let system = self.boards.first(place, |kind| kind == DeviceType::System).map(|device| device.at);
-        if let Some(at) = system.filter(|at| self.once.get(at) == Some(&true)) {
+        let system = self.system(place);
+        if let Some(at) = system.filter(|at| self.once.get(at) == Some(&Told::Made)) {
             let request = Request::Boot { at, word: Some(BootWord::NoOverride) };
-            let told = self.bus.ask(request).await;
-            told.map_err(|failure| Fault::NotSent(format!("{}: {failure}", whose(place))))?;
-            self.once.remove(&at);
+            let not_sent = |why: String| Fault::NotSent(format!("{}: {why}", whose(place)));
+            let frame = self.bus.ask(request).await.map_err(|failure| not_sent(failure.to_string()))?;
+            match reply::boot(&frame) {
+                Ok(BootWord::NoOverride) => drop(self.once.remove(&at)),
+                Ok(other) => return Err(not_sent(format!("its boot target of one start stays ({other:?})"))),
+                Err(error) => return Err(not_sent(error.to_string())),
+            }
         }
         let done = self.switch(place, word).await;
-        if let (Some(at), Ok(_) | Err(Fault::Uncertain(_))) = (system, &done)
-            && let Some(made) = self.once.get_mut(&at)
-        {
-            *made = true;
+        if let Some(told) = system.and_then(|at| self.once.get_mut(&at)) {
+            match done {
+                Ok(_) => *told = Told::Made,
+                Err(Fault::Uncertain(_)) => *told = Told::Perhaps,
+                Err(_) => {}
+            }
         }
         done
     }
@@ -192,7 +222,7 @@ impl Conversation {
         if set.persistent || set.target == BootTarget::None {
             self.once.remove(&device.at);
         } else {
-            self.once.insert(device.at, false);
+            self.once.insert(device.at, Told::Waiting);
         }
         Ok(Done::Completed)
     }
@@ -208,15 +238,20 @@ impl Conversation {
             };
             return self.write(place, Request::Light { at: device.at, lit }).await;
         }
+        // A blink of -1 changes nothing at all (OpenDCRE's emulator), so it is always said.
         let (lit, blink) = match led {
-            Led::Lit => ("1", "0"),
-            Led::Blinking => ("1", "1"),
-            Led::Off => ("0", "-1"),
+            Led::Lit => (true, false),
+            Led::Blinking => (true, true),
+            Led::Off => (false, false),
         };
-        let text = format!("{lit},{},-1,{blink}", self.settings.rack);
+        let text = format!("{},{},-1,{}", u8::from(lit), self.settings.rack, u8::from(blink));
         let frame = self.bus.ask(Request::ChamberLight { at: device.at, text }).await;
         let frame = frame.map_err(|failure| failure.of_a_command(&name))?;
-        reply::chamber_light(&frame).map_err(|error| Fault::Uncertain(format!("{name}: {error}")))?;
+        let shows = reply::chamber_light(&frame).map_err(|error| Fault::Uncertain(format!("{name}: {error}")))?;
+        if (shows.lit, shows.blinking) != (lit, blink) {
+            let why = format!("{name} does not take it: lit is {}, blinking {}", shows.lit, shows.blinking);
+            return Err(Fault::Refused(Why::Rejected(why)));
+        }
         Ok(Done::Completed)
     }
 

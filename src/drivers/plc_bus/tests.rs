@@ -282,6 +282,18 @@ async fn a_boot_target_for_one_start_is_taken_back() {
             bench.power(ONE, PowerAct::Off).await.unwrap();
         }
     }
+    // A start that the board has perhaps not heard does not use it up.
+    bench.act(ONE, pxe(false)).await.unwrap();
+    bench.tell("fault lose-requests 1");
+    assert!(matches!(bench.power(ONE, PowerAct::On).await, Err(Fault::Uncertain(_))));
+    for (state, expected) in [(PowerState::Off, Some(BootTarget::Pxe)), (PowerState::Off, None)] {
+        assert_eq!(bench.state(ONE).await, Ok(state));
+        bench.power(ONE, PowerAct::On).await.unwrap();
+        assert_eq!(bench.state(ONE).await, Ok(PowerState::On));
+        let held = bench.all(Aspect::Boot, &[ONE]).await.unwrap().remove(0).1;
+        assert!(matches!(&held, Ok(Fact::Boot(set)) if set.map(|set| set.target) == expected), "{held:?}");
+        bench.power(ONE, PowerAct::Off).await.unwrap();
+    }
     let usb = Act::Boot(BootSet { target: BootTarget::Usb, mode: None, persistent: false });
     assert!(matches!(bench.act(ONE, usb).await, Err(Fault::Unsupported(_))));
 }
