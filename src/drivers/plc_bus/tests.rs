@@ -332,6 +332,23 @@ async fn boards_that_no_scan_has_found_are_met_when_they_are_needed() {
     }
 }
 
+/// A scan entry without a type, with a sound checksum: nothing is learnt, and nobody asks for ever.
+#[tokio::test]
+async fn a_scan_that_tells_nothing_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("emulator.json");
+    let board =
+        r#"{"boards": [{"board_id": "00000005", "raw_data": [[[1, 9, 999, 255, 0, 0, 0, 5, 255, 255, 1002, 4]]]}]}"#;
+    std::fs::write(&path, board).unwrap();
+    let mut bench = Bench::with(file::load(&path, false).unwrap(), "scan = 'boards'");
+    bench.driver.open().await.unwrap();
+    match bench.all(Aspect::Power, &["00000005"]).await.unwrap().as_slice() {
+        [(_, Err(Fault::Garbage(why)))] => assert!(why.contains("00000005"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(bench.power("00000005", PowerAct::On).await, Err(Fault::NotSent(_))));
+}
+
 #[tokio::test]
 async fn a_bus_without_boards_is_down_and_one_that_babbles_too() {
     let mut bench = Bench::new("");
