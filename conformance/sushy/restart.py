@@ -54,3 +54,12 @@ def run(checks: Checks, demo: Demo) -> None:
         expect("nodes.broken" in answer.message, f"it says: {answer.message}")
         path.write_text(good)
         equal(reader.get(pdu.system).status, 200, "status of a node")
+    with checks.check("restart.refused-where-it-cant-listen"):
+        # RFC 5737: no machine has it.
+        demo.doors({pdu.name: "192.0.2.1:443"})
+        answer = reader.request("POST", f"{MANAGER}/Actions/Manager.Reset", {})
+        demo.doors({})
+        equal(answer.status, 409, f"status ({answer})")
+        expect("192.0.2.1:443" in answer.message, f"it says: {answer.message}")
+        equal(reader.get(pdu.system).status, 200, "status of a node")
+        expect(demo.child.poll() is None, "the process has ended")

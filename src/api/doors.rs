@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     net::{SocketAddr, TcpListener},
     rc::Rc,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -32,7 +33,8 @@ use super::{
     plain_http::secured,
     redfish::{Redfish, door::AtDoor, error::Error, http},
     server::{
-        Acceptor, HANDSHAKE_TIME, MAX_CONNECTIONS, STOP_TIME, ServeError, connected, listen, no_endless_bodies, tuned,
+        Acceptor, HANDSHAKE_TIME, MAX_CONNECTIONS, STOP_TIME, ServeError, connected, in_the_way, listen,
+        no_endless_bodies, tuned,
     },
 };
 use crate::model::NodeId;
@@ -127,10 +129,24 @@ impl Doors {
         self.state().open.len()
     }
 
-    /// Binds the doors that are not open yet. An error changes nothing.
+    /// Where they are.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        self.state().open.keys().copied().collect()
+    }
+
+    /// Binds the doors that are not open yet, beside other listeners. An error changes nothing.
     pub fn prepare(&self, wanted: BTreeMap<SocketAddr, NodeId>, beside: &[SocketAddr]) -> Result<Prepared, ServeError> {
         let state = self.state();
-        bind(wanted, beside, |address| state.open.contains_key(address))
+        bind(wanted, beside, |address| state.open.contains_key(address)).map_err(|error| match error {
+            ServeError::Door { address, node, cause } if cause.kind() == io::ErrorKind::AddrInUse => {
+                let held = beside.iter().chain(state.open.keys()).copied().collect();
+                match in_the_way(address, &held) {
+                    Some(held) => ServeError::Later { address, node, held },
+                    None => ServeError::Door { address, node, cause },
+                }
+            }
+            other => other,
+        })
     }
 
     /// Opens those that were prepared, and closes those that are not wanted any more. A door that shows another node

@@ -5,6 +5,7 @@
 
 use std::{
     any::Any,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
@@ -101,6 +102,19 @@ pub enum ServeError {
         /// Why.
         cause: io::Error,
     },
+    /// A node's own address that can't be had beside what is listened on until the service starts anew.
+    #[error(
+        "the door of {node} can't listen on {address} while {held} is listened on: sockets that are open are neither \
+         narrowed nor moved; it takes effect when rackfish starts anew (Manager.Reset, or its service manager)"
+    )]
+    Later {
+        /// Which.
+        address: SocketAddr,
+        /// Whose.
+        node: NodeId,
+        /// What is in its way.
+        held: SocketAddr,
+    },
     /// No TLS acceptor.
     #[error("TLS: {0}")]
     Tls(String),
@@ -125,6 +139,31 @@ pub struct ServerHandle {
 }
 
 impl ServerHandle {
+    /// Everything but doors that is listened on.
+    pub fn beside_doors(&self) -> Vec<SocketAddr> {
+        self.addresses.iter().copied().chain(self.operations).collect()
+    }
+
+    /// Whether a service of that configuration could listen where it wants to once this one has stopped: tries the
+    /// addresses that are not listened on now, and lets go of them at once.
+    pub fn could_serve(&self, config: &config::Config) -> Result<(), ServeError> {
+        let doors = config.doors();
+        let all = wanted(&config.server, &doors);
+        let held: BTreeSet<SocketAddr> = self.beside_doors().into_iter().chain(self.doors.addresses()).collect();
+        for address in all.iter().copied().filter(|address| !held.contains(address)) {
+            let Err(cause) = bound(address, &all) else { continue };
+            // What we hold ourselves is free by then.
+            if cause.kind() == io::ErrorKind::AddrInUse && in_the_way(address, &held).is_some() {
+                continue;
+            }
+            return Err(match doors.get(&address) {
+                Some(node) => ServeError::Door { address, node: node.clone(), cause },
+                None => ServeError::Listen { address, cause },
+            });
+        }
+        Ok(())
+    }
+
     /// Stops taking connections, lets requests under way end (bounded), and returns when all threads are gone.
     pub async fn stop(self) {
         self.metrics.set_ready(false);
@@ -159,10 +198,12 @@ pub fn start_with(
     server: &config::Server,
     certificate: Option<ReloadableAcceptor>,
 ) -> Result<ServerHandle, ServeError> {
-    let listeners = server.listen.iter().map(|a| listen_or(*a, &server.listen)).collect::<Result<Vec<_>, _>>()?;
+    let doors = service.fleet.config().doors();
+    let all = wanted(server, &doors);
+    let listeners = server.listen.iter().map(|a| listen_or(*a, &all)).collect::<Result<Vec<_>, _>>()?;
     let addresses: Vec<SocketAddr> = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
-    let own = server.operations_listen.map(|a| listen_or(a, &[])).transpose()?;
-    let doors = doors::bind(service.fleet.config().doors(), &server.listen, |_| false)?;
+    let own = server.operations_listen.map(|a| listen_or(a, &all)).transpose()?;
+    let doors = doors::bind(doors, &all, |_| false)?;
     let operations = own.as_ref().and_then(|l| l.local_addr().ok());
     let acceptors = match &service.tls {
         Some(tls) => {
@@ -222,11 +263,31 @@ pub fn start_with(
     }))
 }
 
+/// Everything that a configuration listens on: [`listen`] has to know what is beside an address.
+fn wanted(server: &config::Server, doors: &BTreeMap<SocketAddr, NodeId>) -> Vec<SocketAddr> {
+    server.listen.iter().copied().chain(server.operations_listen).chain(doors.keys().copied()).collect()
+}
+
+/// What of `held` may keep `address` from being listened on: itself, or one of both takes the other along.
+pub(super) fn in_the_way(address: SocketAddr, held: &BTreeSet<SocketAddr>) -> Option<SocketAddr> {
+    let wide = |at: SocketAddr| at.ip().is_unspecified();
+    let meets = |at: &SocketAddr| at.port() == address.port() && (*at == address || wide(*at) || wide(address));
+    held.iter().copied().find(meets)
+}
+
 fn listen_or(address: SocketAddr, all: &[SocketAddr]) -> Result<TcpListener, ServeError> {
     listen(address, all).map_err(|cause| ServeError::Listen { address, cause })
 }
 
 pub(super) fn listen(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> {
+    let socket = bound(address, all)?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(TcpListener::from(socket))
+}
+
+/// A socket that nobody can connect to yet.
+fn bound(address: SocketAddr, all: &[SocketAddr]) -> io::Result<socket2::Socket> {
     // [::] takes IPv4 along, unless IPv4 has a listener of its own on that port.
     let apart = address.ip().is_unspecified() && all.iter().any(|a| a.is_ipv4() && a.port() == address.port());
     let domain = socket2::Domain::for_address(address);
@@ -236,9 +297,7 @@ pub(super) fn listen(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpL
         socket.set_only_v6(apart)?;
     }
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    Ok(TcpListener::from(socket))
+    Ok(socket)
 }
 
 fn build(

@@ -98,6 +98,7 @@ pub struct Inner {
     pub(super) events: broadcast::Sender<Event>,
     pub(super) event_ids: AtomicU64,
     pub(super) recorder: Recorder,
+    pub(super) refusals: super::refusals::Refusals,
     pub(super) tasks: Tasks,
     pub(super) aggregates: super::aggregates::Aggregates,
     pub(super) observer: tokio::sync::mpsc::UnboundedSender<super::worker::Observed>,
@@ -242,9 +243,9 @@ impl Inner {
         self.emit(What::Boot { node: node.id.clone(), text: text.to_owned() }, Some(actor));
     }
 
-    /// An event about an operation that was refused, unless the request made no sense or came too late.
+    /// An event about an operation that was refused, unless the request made no sense; one a minute of equal ones.
     pub fn refused(&self, who: &Actor, node: &NodeEntry, op: &str, error: &OpError) {
-        if error.is_refusal() {
+        if error.is_refusal() && self.refusals.is_news(&node.id, &who.principal, op, error, clock::now()) {
             let (node, op) = (node.id.clone(), op.to_owned());
             self.emit(What::Refused { node, op, error: error.to_string() }, Some(who));
         }

@@ -106,6 +106,7 @@ impl Fleet {
             events,
             event_ids: AtomicU64::new(0),
             recorder: super::event::Recorder::default(),
+            refusals: super::refusals::Refusals::default(),
             observer,
             seats: worker::Seats::default(),
             inrush: super::inrush::Inrush::default(),

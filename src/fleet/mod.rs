@@ -24,6 +24,7 @@ mod overrides;
 mod plan;
 mod policy;
 mod recover;
+mod refusals;
 mod reset;
 mod restore;
 pub mod sweep;

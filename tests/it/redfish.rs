@@ -20,6 +20,8 @@ mod rack;
 mod redirect;
 #[path = "redfish/replace.rs"]
 mod replace;
+#[path = "redfish/restart.rs"]
+mod restart;
 #[path = "redfish/rig.rs"]
 mod rig;
 #[path = "redfish/roles.rs"]

@@ -106,17 +106,20 @@ async fn handle(
             .or_else(|| e.resource.verb(Method::Get))
             .is_some_and(|v| v.privileges.is_empty())
     });
-    let principal = match admit::authenticate(face, headers, peer, req.conn_data::<ClientCertificate>()) {
+    let mut principal = match admit::authenticate(face, headers, peer, req.conn_data::<ClientCertificate>()) {
         // What an open resource links to is expanded for those who may see it.
         login if open && req.query_string().contains("expand") => login.await.ok(),
         _ if open => None,
         login => Some(login.await?),
     };
-    seen.principal = principal.as_ref().map(|p| Arc::clone(&p.name));
     let here = req.conn_data::<AtDoor>();
+    // What is open is so for those too whose token is good elsewhere only.
+    if open {
+        principal = principal.filter(|p| door::held_to(face, here, p.session.as_deref()).is_ok());
+    }
+    seen.principal = principal.as_ref().map(|p| Arc::clone(&p.name));
     let door = match &principal {
         Some(principal) => door::held_to(face, here, principal.session.as_deref())?,
-        // What is open is so for those too whose token is good elsewhere only.
         None => door::held_to(face, here, admit::session_of(face, headers).as_deref())
             .unwrap_or_else(|_| here.map(|here| here.node.clone())),
     };

@@ -52,15 +52,18 @@ impl Reloader {
         result
     }
 
-    /// Reads everything for a start; or what is wrong with it, in a line.
+    /// Reads everything for a start, and tries where it is to listen; or what is wrong with it, in a line.
     pub async fn read(&self) -> Result<config::Loaded, String> {
         let _one = self.one.lock().await;
         let path = self.path.clone();
         let read = tokio::task::spawn_blocking(move || config::load(&path, &config::process_env())).await;
-        read.map_err(|error| error.to_string())?.map_err(|Broken { problems, .. }| {
+        let loaded = read.map_err(|error| error.to_string())?.map_err(|Broken { problems, .. }| {
             let first = problems.first().map(ToString::to_string).unwrap_or_default();
             format!("the configuration has {} problems: {first}", problems.len())
-        })
+        })?;
+        // Once this service has stopped there is no way back.
+        self.running.server.could_serve(&loaded.config).map_err(|error| error.to_string())?;
+        Ok(loaded)
     }
 
     async fn read_and_apply(&self) -> Result<ReloadReport, Vec<Problem>> {
@@ -105,7 +108,7 @@ impl Reloader {
     /// Listeners for doors that are new. One that can't be had is found before anything has changed.
     fn doors(&self, new: &Config) -> Result<Prepared, Problem> {
         let server = &self.running.server;
-        server.doors.prepare(new.doors(), &server.addresses).map_err(|error| Problem {
+        server.doors.prepare(new.doors(), &server.beside_doors()).map_err(|error| Problem {
             file: self.path.display().to_string().into(),
             line: None,
             key: String::new(),
@@ -143,6 +146,8 @@ impl Reloader {
             tracing::error!(%error, "new doors of nodes are not open");
             summary.push_str("; new doors of nodes could not be opened");
         }
+        // Doors and endpoints that are new may be more than there are descriptors.
+        super::limits::raise(new.endpoints.len(), new.doors().len());
         let fixed = |s: &config::Server| {
             (
                 s.listen.clone(),

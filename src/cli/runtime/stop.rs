@@ -194,12 +194,14 @@ pub async fn stop(running: Arc<Running>) -> bool {
     if let Err(error) = store.flush().await {
         tracing::error!(%error, "the store could not be flushed");
     }
-    let held = Arc::downgrade(&store);
-    drop((fleet, auth, delivery, store));
+    drop((fleet, auth, delivery));
     let begun = tokio::time::Instant::now();
-    while held.strong_count() > 0 && begun.elapsed() < LET_GO {
+    while Arc::strong_count(&store) > 1 && begun.elapsed() < LET_GO {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    let last = Arc::strong_count(&store) == 1;
+    // Ours is the last: with it the lock of the state goes, and not before. It waits for the writing thread.
+    let closed = tokio::task::spawn_blocking(move || drop(store)).await.is_ok();
     tracing::info!("stopped");
-    held.strong_count() == 0
+    last && closed
 }

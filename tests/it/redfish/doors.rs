@@ -130,6 +130,19 @@ async fn commands_reach_the_node_of_the_door_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn network_protocol_shows_the_port_of_the_door_and_is_not_written_there() {
+    let (rig, [pdu, _]) = rig().await;
+    let uri = "/redfish/v1/Managers/rackfish/NetworkProtocol";
+    let port = async |at: SocketAddr| rig.see(at, uri).await.body["HTTP"]["Port"].clone();
+    let main = rig.server.addresses[0];
+    assert_eq!((port(pdu).await, port(main).await), (json!(pdu.port()), json!(main.port())));
+    let off = Some(json!({"SSDP": {"ProtocolEnabled": false}}));
+    assert_eq!(rig.at(pdu, "admin", Method::PATCH, uri, off.clone()).await.status, 403);
+    assert_eq!(rig.at(main, "admin", Method::PATCH, uri, off).await.status, 200);
+    rig.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_of_a_door_is_held_to_it_everywhere() {
     let (rig, [pdu, mixed]) = rig().await;
     let sessions = "/redfish/v1/SessionService/Sessions";
@@ -147,7 +160,11 @@ async fn a_session_of_a_door_is_held_to_it_everywhere() {
     assert_eq!(rig.with_token(&rig.url, &token, &format!("{SYSTEMS}/ipmi-1")).await.status, 404);
     assert!(rig.with_token(&rig.url, &token, "/redfish/v1/").await.body["AggregationService"].is_null());
     assert_eq!(rig.with_token(&there, &token, SYSTEMS).await.status, 401, "another door");
-    assert_eq!(rig.with_token(&there, &token, "/redfish/v1/").await.status, 200, "the root is open");
+    for open in ["/redfish/v1/", "/redfish/v1/?$expand=*($levels=1)"] {
+        assert_eq!(rig.with_token(&there, &token, open).await.status, 200, "{open} is open");
+    }
+    let whole = rig.with_token(&there, &token, "/redfish/v1/?$expand=.").await.body;
+    assert!(whole["Systems"]["Members"].is_null(), "and no more than that");
     let metrics = rig.http.get(format!("{}/metrics", rig.url)).header("X-Auth-Token", &token).send().await.unwrap();
     assert_eq!(metrics.status(), 403, "they are about all nodes");
     // Another node's boot hint is not for it, its own is.

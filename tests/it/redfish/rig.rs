@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use rackfish::{
     api::{
         delivery::Settings,
+        restart::{self, Restart},
         server::{self, Acceptor, ServerHandle, Service},
         tls::ReloadableAcceptor,
     },
@@ -25,6 +26,8 @@ pub struct Rig {
     pub rack: Rack,
     pub fleet: Fleet,
     pub server: ServerHandle,
+    /// Whoever is asked to start the service anew; nobody listens.
+    pub restarts: Option<tokio::sync::mpsc::Receiver<restart::Request>>,
     pub http: reqwest::Client,
     pub url: String,
 }
@@ -99,10 +102,13 @@ impl Rig {
         let fleet = Fleet::open(Arc::clone(&config), store.clone()).await.unwrap();
         let settings = Settings { local: true, attempts: 1, interval: Duration::from_millis(50) };
         let delivery = rackfish::api::redfish::events::start(store, &fleet, &auth, None, settings).await.unwrap();
-        let service = Service { fleet: fleet.clone(), auth, subscriptions: Some(delivery), tls, restart: None };
+        let (restart, restarts) = Restart::new();
+        let service =
+            Service { fleet: fleet.clone(), auth, subscriptions: Some(delivery), tls, restart: Some(restart) };
         let server = server::start_with(service, &config.server, certificate).unwrap();
         let url = format!("{scheme}://{}", server.addresses[0]);
-        let rig = Self { rack, fleet, server, http: client.no_proxy().build().unwrap(), url };
+        let restarts = Some(restarts);
+        let rig = Self { rack, fleet, server, restarts, http: client.no_proxy().build().unwrap(), url };
         // Every state has been read once.
         for _ in 0..200 {
             let all = rig.get(&format!("{SYSTEMS}?$expand=.")).await.body;

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     api::restart::Restart,
     fleet::{ManagerView, view::ManagerRef},
+    model::Scope,
 };
 
 /// The collection.
@@ -98,9 +99,11 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
     Ok(Reply::ok(doc))
 }
 
-/// Whoever can start that manager anew. Not from a node's door: it would end the service of all others.
+/// Whoever can start that manager anew. Not from a node's door, and not for an account that is limited to some nodes:
+/// it would end the service of all others.
 fn restarter<'c>(call: &'c Call<'_>, manager: &ManagerView) -> Option<&'c Restart> {
-    call.face.restart.as_ref().filter(|_| manager.endpoint.is_none() && call.door.is_none())
+    let whole = call.door.is_none() && matches!(*call.actor.scope, Scope::All);
+    call.face.restart.as_ref().filter(|_| manager.endpoint.is_none() && whole)
 }
 
 async fn reset(call: &Call<'_>) -> Result<Reply, Error> {

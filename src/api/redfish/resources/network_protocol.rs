@@ -49,8 +49,11 @@ fn get(call: &Call<'_>) -> Result<Reply, Error> {
 
 fn now(call: &Call<'_>) -> Doc {
     let host = nix::unistd::gethostname().ok().and_then(|host| host.into_string().ok());
+    // At a node's door the port is the door's.
+    let door = call.door.and_then(|door| call.face.fleet.config().nodes.get(door)?.door);
+    let served = Served { port: door.map(|door| door.port()).or(call.face.served.port), ..call.face.served };
     render(
-        call.face.served,
+        served,
         call.face.ssdp.as_ref().is_some_and(|ssdp| ssdp.enabled()),
         call.face.certificate.is_some(),
         host.as_deref(),
@@ -62,6 +65,10 @@ async fn patch(call: &Call<'_>) -> Result<Reply, Error> {
     static ONE_BY_ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let _alone = ONE_BY_ONE.lock().await;
     get(call)?;
+    // Searches find the service, not a node.
+    if call.door.is_some() {
+        return Err(Error::new(403, m::INSUFFICIENT_PRIVILEGE.with([]).way_out("Use the service's own address.")));
+    }
     let current = now(call).finish();
     if call.if_match.is_some_and(|header| !current.etag.as_deref().is_some_and(|etag| names_etag(header, etag))) {
         return Err(Error::precondition());
