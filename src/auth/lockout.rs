@@ -93,7 +93,7 @@ impl Lockouts {
     /// Whether passwords for that account are not looked at from there.
     pub fn is_locked(&self, account: &Arc<str>, peer: Option<IpAddr>, rules: &Lockout) -> bool {
         let Some(pair) = pair(account, peer).filter(|_| rules.is_on()) else { return false };
-        self.pairs().get(&pair).is_some_and(|pair| pair.is_locked())
+        self.pairs().get(&pair).is_some_and(Pair::is_locked)
     }
 
     /// Counts a wrong password.
@@ -274,7 +274,7 @@ mod tests {
         for n in 0..3 {
             all.failed(&ann, here, &key(n), &RULES);
         }
-        tokio::time::advance(RULES.duration - Duration::from_secs(1)).await;
+        tokio::time::advance(RULES.duration.saturating_sub(Duration::from_secs(1))).await;
         let shorter = Lockout { duration: Duration::from_secs(5), reset_after: Duration::from_secs(5), ..RULES };
         assert!(all.is_locked(&ann, here, &shorter), "it was told to last that long");
         tokio::time::advance(Duration::from_secs(1)).await;
