@@ -214,7 +214,7 @@ impl Inner {
         password: &Secret,
         role: Role,
         scope: Scope,
-        must_change_password: bool,
+        more: &AccountPatch,
         generated: bool,
     ) -> Result<AccountInfo, AccountError> {
         acceptable_name(name)?;
@@ -228,12 +228,14 @@ impl Inner {
         let doc = AccountDoc {
             role,
             scope,
-            enabled: true,
-            must_change_password,
+            enabled: more.enabled.unwrap_or(true),
+            must_change_password: more.must_change_password.unwrap_or(false),
             generated,
             hash,
             history: Vec::new(),
-            password_expires: self.expiry(),
+            password_expires: more
+                .password_expires
+                .map_or_else(|| self.expiry(), |at| at.map(OffsetDateTime::unix_timestamp)),
         };
         let written = store::write(&*self.store, Kind::Account, name, Expect::Absent, &doc, Safety::PowerLoss).await;
         let revision = match written {

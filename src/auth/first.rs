@@ -9,7 +9,7 @@ use std::{
 
 use rand::Rng as _;
 
-use super::{AccountError, Inner};
+use super::{AccountError, AccountPatch, Inner};
 use crate::{
     model::{Role, Scope, Secret},
     store::StoreError,
@@ -37,7 +37,7 @@ pub(super) async fn make(inner: &Inner, state_dir: &Path) -> Result<PathBuf, Acc
     // The file first: a password that nobody can read is worth nothing.
     let written = write(&path, &password);
     written.map_err(|e| StoreError::Io(format!("{} can't be written: {e}", path.display())))?;
-    let made = inner.create(NAME, &password, Role::Administrator, Scope::All, false, true).await;
+    let made = inner.create(NAME, &password, Role::Administrator, Scope::All, &AccountPatch::default(), true).await;
     if let Err(e) = made {
         fs::remove_file(&path).ok();
         return Err(e);

@@ -24,22 +24,47 @@ const ACCOUNTS: usize = 4_096;
 /// Wrong passwords of a pair that are told apart.
 const RECENT: usize = 16;
 
+/// It ends when it was going to when it began, whatever the rules have become: one that is over does not come back.
+#[derive(Debug, Clone, Copy)]
+enum Lock {
+    Until(Instant),
+    ForEver,
+}
+
+impl Lock {
+    fn new(rules: &Lockout) -> Self {
+        // Too far to be told: no clock goes there.
+        let end = Instant::now().checked_add(rules.duration).filter(|_| rules.resets);
+        end.map_or(Self::ForEver, Self::Until)
+    }
+
+    fn holds(self) -> bool {
+        match self {
+            Self::Until(end) => Instant::now() < end,
+            Self::ForEver => true,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Pair {
     failures: u32,
     last: Instant,
-    locked: Option<Instant>,
+    locked: Option<Lock>,
     recent: VecDeque<Key>,
 }
 
 impl Pair {
-    fn is_locked(&self, rules: &Lockout) -> bool {
-        self.locked.is_some_and(|since| !rules.resets || since.elapsed() < rules.duration)
+    fn is_locked(&self) -> bool {
+        self.locked.is_some_and(Lock::holds)
     }
 
     /// Nothing in it counts any more.
     fn is_over(&self, rules: &Lockout) -> bool {
-        !self.is_locked(rules) && rules.resets && (self.locked.is_some() || self.last.elapsed() >= rules.reset_after)
+        match self.locked {
+            Some(lock) => !lock.holds(),
+            None => rules.resets && self.last.elapsed() >= rules.reset_after,
+        }
     }
 }
 
@@ -68,7 +93,7 @@ impl Lockouts {
     /// Whether passwords for that account are not looked at from there.
     pub fn is_locked(&self, account: &Arc<str>, peer: Option<IpAddr>, rules: &Lockout) -> bool {
         let Some(pair) = pair(account, peer).filter(|_| rules.is_on()) else { return false };
-        self.pairs().get(&pair).is_some_and(|pair| pair.is_locked(rules))
+        self.pairs().get(&pair).is_some_and(Pair::is_locked)
     }
 
     /// Counts a wrong password.
@@ -91,7 +116,7 @@ impl Lockouts {
             pair.failures = pair.failures.saturating_add(1);
             pair.last = Instant::now();
             if pair.failures >= rules.threshold {
-                pair.locked = Some(Instant::now());
+                pair.locked = Some(Lock::new(rules));
             }
             pair.locked.is_some()
         };
@@ -108,7 +133,7 @@ impl Lockouts {
     pub fn succeeded(&self, account: &Arc<str>, peer: Option<IpAddr>, rules: &Lockout) {
         let Some(of) = pair(account, peer).filter(|_| rules.is_on()) else { return };
         let mut pairs = self.pairs();
-        if pairs.get(&of).is_some_and(|pair| !pair.is_locked(rules)) {
+        if pairs.get(&of).is_some_and(|pair| !pair.is_locked()) {
             pairs.remove(&of);
         }
     }
@@ -128,7 +153,7 @@ impl Lockouts {
         if !rules.is_on() {
             return HashSet::new();
         }
-        self.pairs().iter().filter(|(_, pair)| pair.is_locked(rules)).map(|((name, _), _)| Arc::clone(name)).collect()
+        self.pairs().iter().filter(|(_, pair)| pair.is_locked()).map(|((name, _), _)| Arc::clone(name)).collect()
     }
 
     /// That password is right for the account.
@@ -171,7 +196,7 @@ fn make_room(pairs: &mut Pairs, of: &(Arc<str>, IpAddr), rules: &Lockout) {
         return;
     }
     pairs.retain(|_, pair| !pair.is_over(rules));
-    let oldest = pairs.iter().min_by_key(|(_, pair)| (pair.is_locked(rules), pair.last)).map(|(of, _)| of.clone());
+    let oldest = pairs.iter().min_by_key(|(_, pair)| (pair.is_locked(), pair.last)).map(|(of, _)| of.clone());
     if let Some(oldest) = oldest.filter(|_| pairs.len() >= PAIRS) {
         pairs.remove(&oldest);
     }
@@ -240,6 +265,30 @@ mod tests {
         assert!(all.is_locked(&ann, peer("192.0.2.9"), &for_ever));
         assert!(all.unlock("ann") && !all.unlock("ann"));
         assert!(!all.is_locked(&ann, peer("192.0.2.9"), &for_ever));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lock_that_is_over_does_not_come_back_with_other_rules() {
+        let (all, ann) = (Lockouts::default(), Arc::from("ann"));
+        let here = peer("192.0.2.1");
+        for n in 0..3 {
+            all.failed(&ann, here, &key(n), &RULES);
+        }
+        tokio::time::advance(RULES.duration.saturating_sub(Duration::from_secs(1))).await;
+        let shorter = Lockout { duration: Duration::from_secs(5), reset_after: Duration::from_secs(5), ..RULES };
+        assert!(all.is_locked(&ann, here, &shorter), "it was told to last that long");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let longer = Lockout { duration: Duration::from_hours(2), ..RULES };
+        let for_ever = Lockout { resets: false, ..RULES };
+        for rules in [RULES, longer, for_ever] {
+            assert!(!all.is_locked(&ann, here, &rules) && all.locked(&rules).is_empty());
+        }
+        all.failed(&ann, here, &key(7), &for_ever);
+        assert!(!all.is_locked(&ann, here, &for_ever), "what led to it does not count either");
+        for n in 8..10 {
+            all.failed(&ann, here, &key(n), &for_ever);
+        }
+        assert!(all.is_locked(&ann, here, &for_ever));
     }
 
     #[test]

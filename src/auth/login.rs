@@ -126,6 +126,10 @@ impl Inner {
                     if self.accounts.get(user).map_or(0, |account| account.revision) != revision {
                         continue;
                     }
+                    // Many guesses at once: the others may have led to a lock meanwhile, and this one counts as after it.
+                    if account.as_ref().is_some_and(|account| self.is_shut(account, peer, &key, &rules)) {
+                        break;
+                    }
                     self.verified.keep(key, revision, right);
                     if let Some(account) = account.as_ref().filter(|_| right) {
                         self.lockouts.remember(&account.name, &account.hash, key);

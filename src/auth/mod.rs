@@ -222,7 +222,7 @@ pub enum RoleError {
     InUse {
         /// The role.
         role: String,
-        /// Who has it.
+        /// Who has it: some names, and then how many more.
         accounts: Vec<String>,
     },
     /// Somebody else changed it in between (`If-Match`).
@@ -438,7 +438,20 @@ impl Auth {
         scope: Scope,
         must_change_password: bool,
     ) -> Result<AccountInfo, AccountError> {
-        self.inner.create(name, password, role, scope, must_change_password, false).await
+        let more = AccountPatch { must_change_password: Some(must_change_password), ..AccountPatch::default() };
+        self.create_with(name, password, role, scope, &more).await
+    }
+
+    /// As [`Self::create`], with what else is known: `enabled`, `must_change_password` and `password_expires` of `more`.
+    pub async fn create_with(
+        &self,
+        name: &str,
+        password: &Secret,
+        role: Role,
+        scope: Scope,
+        more: &AccountPatch,
+    ) -> Result<AccountInfo, AccountError> {
+        self.inner.create(name, password, role, scope, more, false).await
     }
 
     /// `expect`: the revision that `If-Match` named. `by_self`: the account changes its own.

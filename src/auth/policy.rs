@@ -193,15 +193,22 @@ impl Inner {
     }
 }
 
+/// What becomes of a time to count that was not named, with another duration. One of 0 turns locks off, and says nothing of
+/// the counting once they are on again.
+fn follow(reset_after: Duration, duration: Option<Duration>) -> Duration {
+    match duration.filter(|duration| !duration.is_zero()) {
+        Some(duration) if reset_after.is_zero() => duration,
+        Some(duration) => reset_after.min(duration),
+        None => reset_after,
+    }
+}
+
 /// The rules of the schema: times go together, and none is longer than anybody would wait.
 fn lockout(patch: &PolicyPatch, now: Lockout) -> Result<LockoutDoc, PolicyError> {
     let rules = Lockout {
         threshold: patch.threshold.unwrap_or(now.threshold),
         duration: patch.duration.unwrap_or(now.duration),
-        // One that was not named follows the other.
-        reset_after: patch
-            .reset_after
-            .unwrap_or_else(|| patch.duration.map_or(now.reset_after, |duration| now.reset_after.min(duration))),
+        reset_after: patch.reset_after.unwrap_or_else(|| follow(now.reset_after, patch.duration)),
         resets: patch.resets.unwrap_or(now.resets),
     };
     if let Some(reason) = rules.trouble() {

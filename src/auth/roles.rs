@@ -17,6 +17,8 @@ use crate::{
 
 /// Roles that administrators may make: far more than anybody tells apart.
 const MAX_ROLES: usize = 100;
+/// Accounts that an error names.
+const SHOWN: usize = 10;
 
 /// The document of a role; its key is the name.
 #[derive(Debug, Serialize, Deserialize)]
@@ -175,8 +177,11 @@ impl Inner {
     pub(super) async fn remove_role(&self, name: &str, expect: Option<u64>) -> Result<(), RoleError> {
         let _one = self.accounts.changing.lock().await;
         let before = self.custom(name, expect)?;
-        let holders = self.accounts.having(&before.role);
+        let mut holders = self.accounts.having(&before.role);
         if !holders.is_empty() {
+            let more = holders.len().saturating_sub(SHOWN);
+            holders.truncate(SHOWN);
+            holders.extend((more > 0).then(|| format!("and {more} more")));
             return Err(RoleError::InUse { role: name.to_owned(), accounts: holders });
         }
         let expected = Expect::Revision(before.revision);

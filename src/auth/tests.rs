@@ -352,6 +352,20 @@ async fn what_a_check_costs() {
 }
 
 #[tokio::test]
+async fn an_account_is_made_with_all_it_has_in_one_write() {
+    let (auth, store) = with(AuthConfig::default()).await;
+    let at = OffsetDateTime::from_unix_timestamp(4_000_000_000).unwrap();
+    let more = AccountPatch { enabled: Some(false), password_expires: Some(Some(at)), ..AccountPatch::default() };
+    let made = auth.create_with("ann", &Secret::new(PASSWORD), Role::ReadOnly, Scope::All, &more).await.unwrap();
+    let kept = store.list(Kind::Account).await.unwrap();
+    let first = auth.account("root").unwrap().revision;
+    assert!(kept.iter().any(|(name, doc)| name == "ann" && doc.revision == first), "no write after the first");
+    assert_eq!(made.revision, first, "nobody finds it enabled in between");
+    assert!(!made.enabled && !made.must_change_password && made.password_expires == Some(at));
+    assert!(auth.basic("ann", PASSWORD, None).await.is_err());
+}
+
+#[tokio::test]
 async fn a_role_is_worth_what_it_is_worth_now() {
     let (auth, store) = with(AuthConfig::default()).await;
     let set = |names: &[&str]| Privileges::of(names).unwrap();
@@ -376,6 +390,14 @@ async fn a_role_is_worth_what_it_is_worth_now() {
     assert!(matches!(auth.change_role("Operator", Privileges::ALL, None).await, Err(RoleError::Predefined(_))));
     let held = auth.remove_role("night-shift", None).await;
     assert!(matches!(held, Err(RoleError::InUse { accounts, .. }) if accounts == ["ann"]));
+    for n in 0..12 {
+        auth.create(&format!("b{n:02}"), &Secret::new(PASSWORD), night.clone(), Scope::All, false).await.unwrap();
+    }
+    let held = auth.remove_role("night-shift", None).await.unwrap_err().to_string();
+    assert!(held.contains("ann, b00, ") && held.ends_with(", b08, and 3 more"), "{held}");
+    for n in 0..12 {
+        auth.remove(&format!("b{n:02}"), None).await.unwrap();
+    }
     // All of it survives a restart.
     drop(auth);
     let auth = open(&store, AuthConfig::default()).await;
@@ -447,6 +469,45 @@ async fn a_lockout_shuts_out_who_guesses_and_nobody_else() {
     assert!(!ok(&auth, "another one", here).await);
     assert_eq!(auth.inner.hasher.runs() - runs, 1, "a name that is locked takes as long as one that is not");
     assert!(ok(&auth, "another one", there).await && ok(&auth, "another one", here).await, "now it is known");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_guesses_at_once_are_no_way_around_a_lockout() {
+    let rules = Lockout { threshold: 3, ..Lockout::default() };
+    let config = AuthConfig { lockout: Some(rules), failures_per_minute: 1_000_000, ..AuthConfig::default() };
+    let (auth, store) = with(config.clone()).await;
+    drop(auth);
+    // Nobody's password is known after a start.
+    let auth = open(&store, config).await;
+    let guess = |n: usize| if n == 100 { PASSWORD.to_owned() } else { format!("guess {n}") };
+    let all = (0..200).map(|n| {
+        let auth = auth.clone();
+        async move { auth.basic("ironic", &guess(n), peer("192.0.2.1")).await.is_ok() }
+    });
+    assert!(futures_util::future::join_all(all).await.iter().all(|right| !right));
+    assert!(auth.account("ironic").unwrap().locked);
+    assert!(auth.basic("ironic", PASSWORD, peer("192.0.2.1")).await.is_err(), "it is not known by that either");
+    assert!(auth.basic("ironic", PASSWORD, peer("192.0.2.2")).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_lockout_can_not_be_one_that_never_locks() {
+    let (auth, _) = with(AuthConfig::default()).await;
+    let set = async |threshold, duration: Option<u64>, reset_after: Option<u64>| {
+        let (duration, reset_after) = (duration.map(Duration::from_secs), reset_after.map(Duration::from_secs));
+        let patch = PolicyPatch { threshold, duration, reset_after, ..PolicyPatch::default() };
+        auth.change_policy(patch, None).await.map(|policy| policy.lockout)
+    };
+    set(Some(3), Some(60), Some(0)).await.unwrap_err();
+    set(Some(3), Some(60), Some(30)).await.unwrap();
+    set(None, None, Some(0)).await.unwrap_err();
+    let off = set(None, Some(0), None).await.unwrap();
+    assert!(!off.is_on() && off.reset_after == Duration::from_secs(30), "what was set stays for later");
+    let on = set(None, Some(90), None).await.unwrap();
+    assert!(on.is_on() && on.reset_after == Duration::from_secs(30));
+    set(None, Some(0), Some(0)).await.unwrap();
+    let on = set(None, Some(45), None).await.unwrap();
+    assert!(on.is_on() && on.reset_after == Duration::from_secs(45), "0 is nothing to go on with");
 }
 
 #[tokio::test]

@@ -229,7 +229,7 @@ fn lockout(s: &Section<'_>, sources: &Sources, p: &mut Problems) -> Lockout {
         resets: s.flag(p, sources, "resets").unwrap_or(default.resets),
     };
     if let Some(why) = rules.trouble() {
-        s.wrong(p, "reset_after", why, "make it as short as `duration`, or leave it out");
+        s.wrong(p, "reset_after", why, "make it as long as `duration` or shorter, but not 0, or leave it out");
     }
     rules
 }

@@ -179,7 +179,7 @@ pub struct Lockout {
     pub threshold: u32,
     /// How long.
     pub duration: Duration,
-    /// Wrong passwords longer ago than that do not count; at most `duration`.
+    /// Wrong passwords longer ago than that do not count; at most `duration`, and not 0 while anybody is locked out.
     pub reset_after: Duration,
     /// Locks end, and wrong passwords are forgotten, by themselves.
     pub resets: bool,
@@ -207,8 +207,13 @@ impl Lockout {
 
     /// What does not go together.
     pub fn trouble(&self) -> Option<&'static str> {
-        let longer = self.resets && self.duration > Duration::ZERO && self.reset_after > self.duration;
-        longer.then_some("wrong passwords may not be counted for longer than a lock lasts")
+        if !self.resets || self.duration.is_zero() {
+            return None;
+        }
+        if self.threshold > 0 && self.reset_after.is_zero() {
+            return Some("wrong passwords have to be counted for a while, or nobody is ever locked out");
+        }
+        (self.reset_after > self.duration).then_some("wrong passwords may not be counted for longer than a lock lasts")
     }
 }
 

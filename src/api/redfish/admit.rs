@@ -83,6 +83,10 @@ pub fn privileged(principal: &Principal, privileges: descriptor::Privileges, own
     if principal.must_change_password && !own_account {
         return Err(Error::new(403, m::PASSWORD_CHANGE_REQUIRED.with([&accounts::uri(&principal.name)])));
     }
+    // A role that may not set its own password otherwise gets out of one that has ended all the same.
+    if principal.must_change_password && privileges.contains(&"ConfigureSelf") {
+        return Ok(());
+    }
     if privileges.iter().any(|p| principal.privileges.has(p)) { Ok(()) } else { Err(Error::forbidden()) }
 }
 
@@ -130,7 +134,7 @@ pub fn nobody(request: Arc<str>) -> Actor {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::api::redfish::descriptor::{COMPONENTS, LOGIN, USERS_OR_SELF};
+    use crate::api::redfish::descriptor::{COMPONENTS, LOGIN, USERS, USERS_OR_SELF};
 
     #[test]
     fn basic_headers_are_taken_apart() {
@@ -169,5 +173,12 @@ mod tests {
         assert_eq!(error.status, 403);
         assert_eq!(error.messages.first().unwrap().args, ["/redfish/v1/AccountService/Accounts/bob"]);
         assert!(privileged(&somebody(Role::ReadOnly, true), USERS_OR_SELF, true).is_ok());
+        // Also for a role without ConfigureSelf, but for nothing else, and only as long as it has to.
+        let bare =
+            |must| Principal { privileges: Privileges::of(["Login"]).unwrap(), ..somebody(Role::ReadOnly, must) };
+        assert!(privileged(&bare(true), USERS_OR_SELF, true).is_ok());
+        assert!(privileged(&bare(true), USERS_OR_SELF, false).is_err());
+        assert!(privileged(&bare(true), USERS, true).is_err());
+        assert!(privileged(&bare(false), USERS_OR_SELF, true).is_err());
     }
 }

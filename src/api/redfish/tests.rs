@@ -81,3 +81,18 @@ fn a_list_is_fewer_allocations_than_two_a_member() {
     assert!((5..=22).contains(&count), "{count} allocations for eight members");
     assert!(bytes < 12_000, "{bytes} bytes");
 }
+
+#[tokio::test]
+async fn what_is_about_certificates_is_unknown_on_plain_http() {
+    let rig = Rig::new(config(&[], vec![])).await;
+    let (face, token) = face(&rig).await;
+    let app = init_service(App::new().app_data(web::Data::new(face)).default_service(web::to(http::serve))).await;
+    let body = serde_json::json!({"MultiFactorAuth": {"ClientCertificate": {"Enabled": true}}});
+    let request =
+        TestRequest::patch().uri("/redfish/v1/AccountService").insert_header(("x-auth-token", token.expose()));
+    let response = app.call(request.set_json(body).to_request()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    let text = to_bytes(response.into_body()).await.unwrap();
+    let text = String::from_utf8_lossy(&text);
+    assert!(text.contains("PropertyUnknown") && text.contains("MultiFactorAuth"), "{text}");
+}

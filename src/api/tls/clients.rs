@@ -9,7 +9,6 @@ use openssl::x509::X509;
 use super::{
     TlsError,
     context::{certificates, fingerprint, read},
-    made::{folder, write},
 };
 
 /// Authorities that are kept.
@@ -116,14 +115,13 @@ impl ClientCas {
         if self.configured { Err(ClientCaError::Configured) } else { Ok(()) }
     }
 
-    /// Writes them.
-    pub(super) fn keep(&self, state_dir: &Path) -> Result<(), TlsError> {
+    /// For their file.
+    pub(super) fn text(&self) -> Result<Vec<u8>, TlsError> {
         let mut text = if self.enabled { Vec::new() } else { OFF.as_bytes().to_vec() };
         for (_, certificate) in &self.all {
             text.extend(certificate.to_pem()?);
         }
-        folder(&state_dir.join("tls"))?;
-        write(&file(state_dir), &text, 0o600)
+        Ok(text)
     }
 }
 

@@ -1,8 +1,9 @@
 //! From files to an OpenSSL context.
 
 use std::{
-    fs,
+    fs, io,
     net::{IpAddr, SocketAddr},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
 };
 
@@ -12,11 +13,11 @@ use openssl::{
     hash::MessageDigest,
     pkey::{PKey, Private},
     ssl::{
-        AlpnError, SslAcceptor, SslAcceptorBuilder, SslContext, SslContextBuilder, SslMethod, SslSessionCacheMode,
-        SslVerifyMode, select_next_proto,
+        AlpnError, ErrorCode, Ssl, SslAcceptor, SslAcceptorBuilder, SslContext, SslContextBuilder, SslMethod,
+        SslSessionCacheMode, SslStream, SslVerifyMode, select_next_proto,
     },
     stack::Stack,
-    x509::{X509, X509Name, X509Ref, store::X509StoreBuilder},
+    x509::{X509, X509Name, X509Ref, store::X509StoreBuilder, verify::X509VerifyFlags},
 };
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
@@ -128,6 +129,52 @@ pub(super) fn load(tls: &Tls, state_dir: &Path, listen: &[SocketAddr]) -> Result
     })
 }
 
+/// Calls of both sides that a handshake takes: three or four, and some more for a long chain.
+const ROUNDS: usize = 64;
+
+/// An error with its reason if that can't be served: a handshake with ourselves. Some of what OpenSSL does not like shows
+/// nowhere before.
+pub(super) fn trial(chain: &[X509], key: &PKey<Private>) -> Result<(), String> {
+    let prepared = || -> Result<_, ErrorStack> {
+        if let Some(own) = chain.first() {
+            date(own.not_after())?;
+        }
+        let mut builder = acceptor()?;
+        equip(&mut builder, chain, key, &[], SslVerifyMode::NONE, &[])?;
+        // One that takes everything: what fails is the server's fault.
+        let mut client = SslContext::builder(SslMethod::tls())?;
+        client.set_verify(SslVerifyMode::NONE);
+        client.set_security_level(0);
+        Ok((Ssl::new(builder.build().context())?, Ssl::new(&client.build())?))
+    };
+    let (server, client) = prepared().map_err(|error| error.to_string())?;
+    let connected = || {
+        let (a, b) = UnixStream::pair()?;
+        a.set_nonblocking(true)?;
+        b.set_nonblocking(true)?;
+        io::Result::Ok((a, b))
+    };
+    let (a, b) = connected().map_err(|error| error.to_string())?;
+    let mut server = SslStream::new(server, a).map_err(|error| error.to_string())?;
+    let mut client = SslStream::new(client, b).map_err(|error| error.to_string())?;
+    for _ in 0..ROUNDS {
+        let asked = client.connect();
+        let mut open = false;
+        // The server's reason first: the client knows no more than that the server has given up.
+        for side in [server.accept(), asked] {
+            match side {
+                Ok(()) => {}
+                Err(error) if matches!(error.code(), ErrorCode::WANT_READ | ErrorCode::WANT_WRITE) => open = true,
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        if !open {
+            return Ok(());
+        }
+    }
+    Err("no handshake comes to an end with it".to_owned())
+}
+
 impl Current {
     /// Gives a builder what this one has.
     pub fn equip(&self, builder: &mut SslContextBuilder) -> Result<(), ErrorStack> {
@@ -165,6 +212,8 @@ fn equip(
     builder.check_private_key()?;
     builder.set_alpn_select_callback(|_, offered| select_next_proto(ALPN, offered).ok_or(AlpnError::NOACK));
     let mut trusted = X509StoreBuilder::new()?;
+    // Whoever is named is trusted, an authority below another one too: its own certificate need not lead to a root.
+    trusted.set_flags(X509VerifyFlags::PARTIAL_CHAIN)?;
     let mut names: Stack<X509Name> = Stack::new()?;
     for certificate in clients {
         trusted.add_cert(certificate.clone())?;

@@ -28,6 +28,7 @@ use openssl::{
     x509::{X509, X509VerifyResult},
 };
 use time::OffsetDateTime;
+use zeroize::Zeroizing;
 
 use crate::config::Tls;
 pub use clients::{ClientCaError, ClientCas};
@@ -67,6 +68,9 @@ pub enum TlsError {
     /// A name that no certificate can carry.
     #[error("server.tls.names: {0:?} is neither a host name nor an address")]
     Name(String),
+    /// Something else that is read together with what was given: that is not at fault, and nothing was changed.
+    #[error("nothing was changed, for what else is read with it can't be used: {0}")]
+    Elsewhere(Box<TlsError>),
     /// OpenSSL's own reasons.
     #[error("OpenSSL: {0}")]
     OpenSsl(#[from] ErrorStack),
@@ -106,6 +110,12 @@ impl ReloadableAcceptor {
 
     /// Reads everything anew; false: nothing has changed. On an error the old certificate stays.
     pub fn reload(&self, tls: &Tls, state_dir: &Path, listen: &[SocketAddr]) -> Result<bool, TlsError> {
+        let _one = self.one();
+        self.take(tls, state_dir, listen)
+    }
+
+    /// As [`Self::reload`], for whoever is changing files.
+    fn take(&self, tls: &Tls, state_dir: &Path, listen: &[SocketAddr]) -> Result<bool, TlsError> {
         let new = context::load(tls, state_dir, listen)?;
         if new.digest == self.current.load().digest {
             return Ok(false);
@@ -136,9 +146,13 @@ impl ReloadableAcceptor {
             let what = "is named by the configuration; replace that file, it is read again".to_owned();
             return Err(TlsError::Content { path, what });
         }
-        let Asked { tls, state_dir, listen } = &current.asked;
-        replaced::keep(state_dir, pem, &current.key)?;
-        self.reload(tls, state_dir, listen).map(|_| ())
+        let state_dir = &current.asked.state_dir;
+        let given = replaced::check(state_dir, pem, &current.key)?;
+        self.write(&current.asked, &replaced::file(state_dir), &given.text)?;
+        if given.requested {
+            request::answered(state_dir);
+        }
+        Ok(())
     }
 
     /// Makes a key for the next certificate, and the request (PEM) to have that signed; [`Self::replace`] takes what comes
@@ -181,10 +195,26 @@ impl ReloadableAcceptor {
         let current = self.current.load_full();
         let mut cas = current.client_cas.clone();
         let done = change(&mut cas)?;
-        let Asked { tls, state_dir, listen } = &current.asked;
-        cas.keep(state_dir)?;
-        self.reload(tls, state_dir, listen)?;
+        self.write(&current.asked, &clients::file(&current.asked.state_dir), &cas.text()?)?;
         Ok(done)
+    }
+
+    /// Writes a file that was found good and takes it into use. If that fails, for whatever else is read then, the file is
+    /// what it was: the next start must not fail for a change that was refused.
+    fn write(&self, asked: &Asked, path: &Path, text: &[u8]) -> Result<(), TlsError> {
+        let Asked { tls, state_dir, listen } = asked;
+        let before = if path.exists() { Some(Zeroizing::new(context::read(path)?)) } else { None };
+        made::folder(&state_dir.join("tls"))?;
+        made::write(path, text, 0o600)?;
+        let Err(error) = self.take(tls, state_dir, listen) else { return Ok(()) };
+        let back = match before {
+            Some(before) => made::write(path, &before, 0o600),
+            None => std::fs::remove_file(path).map_err(|cause| TlsError::File { path: path.to_owned(), cause }),
+        };
+        if let Err(error) = back {
+            tracing::error!(file = %path.display(), %error, "a change that failed can't be taken back");
+        }
+        Err(TlsError::Elsewhere(Box::new(error)))
     }
 
     fn one(&self) -> MutexGuard<'_, ()> {

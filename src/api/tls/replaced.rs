@@ -8,8 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{
     TlsError,
-    context::{certificates, private_key},
-    made::{folder, write},
+    context::{certificates, private_key, trial},
     request,
 };
 
@@ -23,10 +22,17 @@ pub(super) fn file(state_dir: &Path) -> PathBuf {
     state_dir.join("tls").join("replaced.pem")
 }
 
-/// Keeps a chain with its key. A chain that comes without one goes with the key of the last request (`request`), or with
-/// `present`, the one in use.
-pub(super) fn keep(state_dir: &Path, pem: &str, present: &PKey<Private>) -> Result<(), TlsError> {
-    let path = file(state_dir);
+/// A chain with its key that can be served.
+pub(super) struct Given {
+    /// For [`file`].
+    pub text: Zeroizing<Vec<u8>>,
+    /// The key is that of the last request.
+    pub requested: bool,
+}
+
+/// Looks whether a chain can be served, and writes nothing. A chain that comes without a key goes with that of the last
+/// request (`request`), or with `present`, the one in use.
+pub(super) fn check(state_dir: &Path, pem: &str, present: &PKey<Private>) -> Result<Given, TlsError> {
     let wrong = |what: &str| TlsError::Content { path: PathBuf::from("the given certificate"), what: what.to_owned() };
     if pem.len() > MAX_PEM {
         return Err(wrong("is too large"));
@@ -43,7 +49,7 @@ pub(super) fn keep(state_dir: &Path, pem: &str, present: &PKey<Private>) -> Resu
             return Err(wrong("does not go with the key; the chain has to begin with the server's own"));
         }
         key
-    } else if let Some(key) = request::pending(state_dir)?.filter(fits) {
+    } else if let Some(key) = request::pending(state_dir).map_err(|e| TlsError::Elsewhere(Box::new(e)))?.filter(fits) {
         requested = true;
         key
     } else if fits(present) {
@@ -54,15 +60,12 @@ pub(super) fn keep(state_dir: &Path, pem: &str, present: &PKey<Private>) -> Resu
              server's own",
         ));
     };
+    // OpenSSL has an opinion of its own: short keys and old digests are refused when they are to be served, not before.
+    trial(&chain, &key).map_err(|error| wrong(&format!("can't be served: {error}")))?;
     let mut text = Zeroizing::new(Vec::new());
     for certificate in &chain {
         text.extend_from_slice(&certificate.to_pem()?);
     }
     text.extend_from_slice(&Zeroizing::new(key.private_key_to_pem_pkcs8()?));
-    folder(&state_dir.join("tls"))?;
-    write(&path, &text, 0o600)?;
-    if requested {
-        request::answered(state_dir);
-    }
-    Ok(())
+    Ok(Given { text, requested })
 }

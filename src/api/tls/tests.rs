@@ -17,13 +17,14 @@ use openssl::{
     hash::MessageDigest,
     nid::Nid,
     pkey::{PKey, Private},
+    rsa::Rsa,
     ssl::{SslAcceptor, SslConnector, SslConnectorBuilder, SslFiletype, SslMethod, SslVersion},
     symm::Cipher,
     x509::{X509, X509Name, extension::BasicConstraints},
 };
 use tempfile::TempDir;
 
-use super::{ReloadableAcceptor, TlsError, peer_common_name};
+use super::{ClientCaError, ReloadableAcceptor, TlsError, peer_common_name, request};
 use crate::config::Tls;
 
 const LISTEN: &str = "127.0.0.1:8443";
@@ -107,20 +108,29 @@ impl Brought {
 fn bring(dir: &Path, name: &str, signer: Option<&Brought>) -> Brought {
     let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
     let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
+    bring_with(dir, name, signer, &key, signer.is_none())
+}
+
+/// A key that no security level of OpenSSL but the lowest takes.
+fn weak() -> PKey<Private> {
+    PKey::from_rsa(Rsa::generate(768).unwrap()).unwrap()
+}
+
+fn bring_with(dir: &Path, name: &str, signer: Option<&Brought>, key: &PKey<Private>, authority: bool) -> Brought {
     let mut subject = X509Name::builder().unwrap();
     subject.append_entry_by_nid(Nid::COMMONNAME, name).unwrap();
     let subject = subject.build();
     let mut builder = X509::builder().unwrap();
     builder.set_version(2).unwrap();
     builder.set_subject_name(&subject).unwrap();
-    builder.set_pubkey(&key).unwrap();
+    builder.set_pubkey(key).unwrap();
     builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
     builder.set_not_after(&Asn1Time::days_from_now(90).unwrap()).unwrap();
+    if authority {
+        builder.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
+    }
     let (issuer, signing): (X509Name, PKey<Private>) = match signer {
-        None => {
-            builder.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
-            (subject, key.clone())
-        }
+        None => (subject, key.clone()),
         Some(signer) => {
             let issuer = X509::from_pem(&fs::read(&signer.certificate).unwrap()).unwrap();
             let key = PKey::private_key_from_pem(&fs::read(&signer.key).unwrap()).unwrap();
@@ -273,4 +283,101 @@ fn old_protocols_are_refused() {
         c.set_cipher_list("ALL:@SECLEVEL=0").unwrap();
     });
     assert!(connect(at, "localhost", &old).is_err());
+}
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn a_certificate_that_is_refused_changes_nothing() {
+    let dir = TempDir::new().unwrap();
+    let acceptor = acceptor(&Tls::default(), dir.path()).unwrap();
+    let served = acceptor.info();
+    let files = || {
+        let names = fs::read_dir(dir.path().join("tls")).unwrap().map(|entry| entry.unwrap().file_name());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let wanted = request::Wanted {
+        subject: vec![(request::Part::CommonName, "new.example".to_owned())],
+        names: Vec::new(),
+        key: request::KeyKind::P256,
+        usage: Vec::new(),
+    };
+    acceptor.request(&wanted).unwrap();
+    let before = files();
+    let key = request::pending(dir.path()).unwrap().unwrap();
+    let aside = TempDir::new().unwrap();
+    // A short key of its own, and a good one, signed by an authority with a short key.
+    let short = bring_with(aside.path(), "short", None, &weak(), true);
+    let signed = bring_with(aside.path(), "signed", Some(&short), &key, false);
+    let chain = text(&signed.certificate) + &text(&short.certificate);
+    for pem in [text(&short.certificate) + &text(&short.key), chain] {
+        let error = acceptor.replace(&pem).unwrap_err();
+        assert!(
+            matches!(&error, TlsError::Content { path, what } if path.ends_with("the given certificate")
+            && what.contains("too small")),
+            "{error}"
+        );
+        assert_eq!(files(), before);
+    }
+    assert!(request::pending(dir.path()).unwrap().unwrap().public_eq(&key));
+    assert_eq!(self::acceptor(&Tls::default(), dir.path()).unwrap().info(), served, "a start goes as before");
+    // Another file that is broken is not the certificate's fault, and the change is taken back all the same.
+    let good = bring_with(aside.path(), "good", None, &key, false);
+    let authorities = dir.path().join("tls").join("client-ca.pem");
+    fs::write(&authorities, "nothing of the kind").unwrap();
+    assert!(matches!(acceptor.replace(&text(&good.certificate)), Err(TlsError::Elsewhere(_))));
+    fs::remove_file(&authorities).unwrap();
+    assert_eq!(files(), before);
+    acceptor.replace(&text(&good.certificate)).unwrap();
+    assert!(request::pending(dir.path()).unwrap().is_none(), "it is answered");
+    assert_eq!(self::acceptor(&Tls::default(), dir.path()).unwrap().info(), acceptor.info());
+}
+
+#[test]
+fn authorities_of_clients_are_what_they_were_if_they_can_not_be_used() {
+    let dir = TempDir::new().unwrap();
+    let server = bring(dir.path(), "localhost", None);
+    let acceptor = acceptor(&server.tls(), dir.path()).unwrap();
+    let [ours, theirs] = ["ours", "theirs"].map(|name| bring(dir.path(), name, None));
+    let file = dir.path().join("tls").join("client-ca.pem");
+    let key = text(&server.key);
+    let refused = |change: &dyn Fn() -> Result<(), ClientCaError>| {
+        fs::write(&server.key, "nothing of the kind").unwrap();
+        let result = change();
+        assert!(matches!(result, Err(ClientCaError::Tls(TlsError::Elsewhere(_)))), "{result:?}");
+        fs::write(&server.key, &key).unwrap();
+    };
+    refused(&|| acceptor.add_client_ca(&text(&ours.certificate)).map(drop));
+    assert!(!file.exists() && acceptor.client_cas().all.is_empty());
+    let id = acceptor.add_client_ca(&text(&ours.certificate)).unwrap();
+    let kept = text(&file);
+    refused(&|| acceptor.add_client_ca(&text(&theirs.certificate)).map(drop));
+    refused(&|| acceptor.remove_client_ca(&id));
+    refused(&|| acceptor.enable_client_cas(false));
+    assert_eq!(text(&file), kept);
+    assert!(acceptor.client_cas().enabled && acceptor.client_cas().all.len() == 1);
+}
+
+#[test]
+fn an_authority_below_another_one_is_enough() {
+    let dir = TempDir::new().unwrap();
+    let server = bring(dir.path(), "localhost", None);
+    let root = bring(dir.path(), "root", None);
+    let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+    let below = bring_with(dir.path(), "below", Some(&root), &key, true);
+    let [ironic, other] = [("ironic", &below), ("other", &root)].map(|(name, by)| bring(dir.path(), name, Some(by)));
+    let acceptor = acceptor(&server.tls(), dir.path()).unwrap();
+    acceptor.add_client_ca(&text(&below.certificate)).unwrap();
+    let at = serve(&acceptor);
+    let with = |brought: &Brought| {
+        let connector = client(&server.certificate, |c| {
+            c.set_certificate_file(&brought.certificate, SslFiletype::PEM).unwrap();
+            c.set_private_key_file(&brought.key, SslFiletype::PEM).unwrap();
+        });
+        connect(at, "localhost", &connector).map(|seen| seen.name)
+    };
+    assert_eq!(with(&ironic).unwrap(), "ironic");
+    assert!(with(&other).is_err(), "the one above was not named");
 }

@@ -172,7 +172,8 @@ pub async fn patch(call: &Call<'_>) -> Result<Reply, Error> {
         password_days: number_or_null(&mut fields, "PasswordExpirationDays", MAX_PASSWORD_DAYS.into())
             .map(|days| Some(narrow(days)).filter(|days| *days > 0)),
     };
-    let clients = clients(&mut fields, &value);
+    // Where it is plain HTTP there is no such property, and that is said of it.
+    let clients = call.face.certificate.as_ref().and_then(|_| clients(&mut fields, &value));
     fields.finish(Some(&value))?;
     if let Some(enabled) = clients {
         client_certificates::may_change(call)?;

@@ -221,23 +221,13 @@ async fn create(call: &Call<'_>) -> Result<Reply, Error> {
         }
     }
     let name = fields.string("UserName").unwrap_or_default();
-    let AccountPatch { password, role, scope, enabled, must_change_password, password_expires, .. } =
-        changes(&call.face.auth.roles(), &mut fields, &Value::Null);
+    let mut more = changes(&call.face.auth.roles(), &mut fields, &Value::Null);
     fields.finish(None)?;
-    let (Some(password), Some(role)) = (password, role) else { return Err(call.not_found()) };
+    let (Some(password), Some(role)) = (more.password.take(), more.role.take()) else { return Err(call.not_found()) };
+    let scope = more.scope.take().unwrap_or_default();
     call.note(format!("Create account {name:?} with role {role}"));
-    let auth = &call.face.auth;
-    let failed = |e| Error::of_account(&e, call.uri);
-    let made = auth
-        .create(&name, &password, role, scope.unwrap_or_default(), must_change_password.unwrap_or(false))
-        .await
-        .map_err(failed)?;
-    let made = if enabled == Some(false) || password_expires.is_some() {
-        let more = AccountPatch { enabled, password_expires, ..AccountPatch::default() };
-        auth.change(&made.name, more, Some(made.revision), false).await.map_err(failed)?
-    } else {
-        made
-    };
+    let made = call.face.auth.create_with(&name, &password, role, scope, &more).await;
+    let made = made.map_err(|e| Error::of_account(&e, call.uri))?;
     let location = uri(&made.name);
     Ok(Reply::created(render(&made), location))
 }

@@ -230,7 +230,7 @@ async fn replace(call: &Call<'_>) -> Result<Reply, Error> {
     let replaced = call.face.runtime.spawn_blocking(move || tls.replace(&pem)).await;
     match replaced {
         Ok(Ok(())) => Ok(Reply::done()),
-        Ok(Err(error @ TlsError::File { .. })) => Err(unwritable(&error)),
+        Ok(Err(error @ (TlsError::File { .. } | TlsError::Elsewhere(_)))) => Err(unwritable(&error)),
         Ok(Err(cause)) => {
             let message = m::ACTION_PARAMETER_FORMAT.with(["given", "CertificateString", ACTION]);
             Err(Error::new(400, message.detail(format!("{cause}."))))
@@ -239,7 +239,7 @@ async fn replace(call: &Call<'_>) -> Result<Reply, Error> {
     }
 }
 
-/// Files can't be read or written.
+/// Files can't be read or written, or other files than the given one are not what they should be.
 pub fn unwritable(error: &TlsError) -> Error {
     let message = m::TEMPORARILY_UNAVAILABLE.with(["60"]).detail(format!("{error}."));
     Error::new(503, message).retry(Duration::from_mins(1))

@@ -91,7 +91,7 @@ fn refused(error: &ClientCaError, call: &Call<'_>) -> Error {
         ClientCaError::Exists(id) => Error::new(409, m::ALREADY_EXISTS.with(["Certificate", "Id", id])),
         ClientCaError::TooMany(_) => Error::new(400, m::CREATE_LIMIT_REACHED.with([]).detail(format!("{error}."))),
         ClientCaError::NotFound => call.not_found(),
-        ClientCaError::Tls(error @ TlsError::File { .. }) => unwritable(error),
+        ClientCaError::Tls(error @ (TlsError::File { .. } | TlsError::Elsewhere(_))) => unwritable(error),
         ClientCaError::Unacceptable(_) | ClientCaError::Tls(_) => {
             let message = m::PROPERTY_FORMAT.with(["given", "CertificateString"]).detail(format!("{error}."));
             Error::new(400, message.about("CertificateString"))
