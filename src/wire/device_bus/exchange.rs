@@ -7,7 +7,7 @@
 //! * `?`, by which the original asks for an answer again, is never sent. To a board it means the last command that it has
 //!   heard, which some carry out once more: after a read that it has not heard, that may be a power command.
 //! * A scan ends with silence. When any of its frames is bad, all is thrown away, and the same frame is sent again after a
-//!   pause, with the same number; a broadcast one with SHUFFLE. After a broadcast scan that went well, SAVE is sent.
+//!   pause, with the same number; a broadcast one with SHUFFLE. Noise is bad, too: it may have been a device. After a broadcast scan that went well, SAVE is sent.
 
 use std::time::Duration;
 
@@ -69,6 +69,14 @@ pub enum BusError {
     /// A board scan brought devices of other boards alone.
     #[error("another board answers: {0:08x}")]
     Foreign(u32),
+    /// A device of a scan has no type.
+    #[error("the scan has an entry without a type: board {board:08x}, device {device:04x}")]
+    NoType {
+        /// Its board.
+        board: u32,
+        /// Its number.
+        device: u16,
+    },
     /// Bytes come and come.
     #[error("the line does not fall silent")]
     Babble,
@@ -207,7 +215,12 @@ impl Exchange {
         if self.stage != Stage::Listening || self.bad.is_some() {
             return;
         }
-        if let Some(Heard::Bad(error)) = self.receiver.silence() {
+        match self.receiver.silence() {
+            Some(Heard::Bad(error)) => return self.spoilt(error),
+            Some(Heard::Frame(frame)) => return self.answered(frame),
+            None => {}
+        }
+        if let Some(error) = self.receiver.dropped().filter(|_| self.request.is_scan()) {
             return self.spoilt(error);
         }
         if self.request.is_scan() && !self.frames.is_empty() {
@@ -219,7 +232,7 @@ impl Exchange {
         }
         self.end(Some(match self.foreign {
             Some(board) => BusError::Foreign(board),
-            None if self.sent > 1 && !self.request.is_scan() => BusError::RetrySilent,
+            None if self.sent > 1 => BusError::RetrySilent,
             None => BusError::Silent,
         }));
     }
@@ -240,6 +253,9 @@ impl Exchange {
         if !expected && !self.quirks.has(Quirk::Q18) {
             self.foreign = Some(frame.board);
             return;
+        }
+        if frame.data.is_empty() {
+            return self.end(Some(BusError::NoType { board: frame.board, device: frame.device }));
         }
         if self.frames.len() >= MAX_SCAN {
             return self.end(Some(BusError::Babble));

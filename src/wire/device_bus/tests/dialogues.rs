@@ -180,6 +180,50 @@ fn a_board_scan() {
 }
 
 #[test]
+fn a_scan_whose_entry_is_spoilt_is_sent_again() {
+    let scan = || exchange(Request::Scan { board: 1 }, Quirks::STRICT);
+    let all = || [found(1, 1, 1), found(1, 1, 2), found(1, 1, 3)].concat();
+    // Whichever byte of whichever entry is changed: none is missed.
+    for entry in 0..3 {
+        let size = found(1, 1, 1).len();
+        for at in 0..size {
+            for value in [0_u8, 3, 8] {
+                let mut bytes = all();
+                if bytes[entry * size + at] == value {
+                    continue;
+                }
+                bytes[entry * size + at] = value;
+                let mut line = Line::new(vec![bytes, all()]);
+                let frames = line.run(scan()).map(|frames| frames.len());
+                assert_eq!((frames, line.sent.len()), (Ok(3), 2), "entry {entry}, byte {at}: {value}");
+            }
+        }
+    }
+    // The line was not dead a moment ago.
+    let mut line = Line::new(vec![bad(1, "x"), Vec::new()]);
+    assert_eq!(line.run(scan()), Err(BusError::RetrySilent));
+    // A device of no type is no device.
+    let none = Frame { sequence: 1, kind: 0x9c, board: 1, device: 2, data: Vec::new() }.encode().unwrap();
+    let mut line = Line::new(vec![[found(1, 1, 1), none].concat()]);
+    assert_eq!(line.run(scan()), Err(BusError::NoType { board: 1, device: 2 }));
+}
+
+#[test]
+fn an_answer_that_noise_has_claimed() {
+    for noise in [[1_u8, 0xff].as_slice(), &[1, 0x20], &[1, 0xff, 1, 0x40], &[1, 2, 3], &[1, 1, 0xff, 7]] {
+        for request in [read(), Request::Power { at: (1, 1), word: PowerWord::On }] {
+            let mut line = Line::new(vec![[noise, &good(1, "656")].concat()]);
+            let answer = line.run(exchange(request, Quirks::STRICT)).unwrap();
+            assert_eq!((answer[0].data.as_slice(), line.sent.len()), (b"656".as_slice(), 1), "{noise:?}");
+        }
+    }
+    let mut short = good(1, "656");
+    short[1] = 3;
+    let mut line = Line::new(vec![short, good(2, "656")]);
+    assert!(line.run(exchange(read(), Quirks::STRICT)).is_ok(), "a length that none can have is no silence");
+}
+
+#[test]
 fn a_scan_of_all() {
     let scan = || exchange(Request::ScanAll { master: 0x4145, time_slice: 75 }, Quirks::STRICT);
     let mut line = Line::new(vec![bad(1, "x"), [found(1, 1, 1), found(1, 2, 1), found(1, 0x1234_5678, 1)].concat()]);
