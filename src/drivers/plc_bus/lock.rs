@@ -2,7 +2,8 @@
 //!
 //! * `link` (1.1 to 1.4.0): the lock is held while `FILE.lock` exists, a hard link to a file of the holder's beside it,
 //!   `HOST-THREAD.PID...`. The original waits for ever when the holder has died. Here the wait is bounded, and a lock is
-//!   broken whose holder is a process of this machine that is gone, or that is older than any command.
+//!   broken that is a minute old and whose holder is a process of this machine that is gone, or that is older than any
+//!   command. The minute is for holders that we can't see: those in a container have process ids of their own.
 //! * `flock` (from 1.4.1): `FILE` itself is locked.
 
 use std::{
@@ -10,6 +11,10 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -26,6 +31,18 @@ use super::settings::LockFile;
 const EVERY: Duration = Duration::from_millis(20);
 /// No command of anybody's takes that long: a lock of that age, whose holder can't be told, is nobody's.
 const STALE: Duration = Duration::from_mins(2);
+/// No lock is broken that is younger, even when its holder seems to be gone: a scan takes half a minute at most.
+const YOUNGEST: Duration = Duration::from_mins(1);
+/// Between two looks at whether the lock is stale.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Own names that are tried: those of an earlier life with the same process id may be left.
+const MOST_NAMES: u32 = 1000;
+
+/// Files by which this process holds locks, or waits for them.
+static OWN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// A file, whatever its name.
+type Node = (u64, u64);
 
 /// Why the lock could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +85,7 @@ impl Drop for Link {
             fs::remove_file(&self.lock).ok(); // broken this very moment
         }
         fs::remove_file(&self.own).ok(); // the folder was cleared
+        OWN.lock().unwrap_or_else(PoisonError::into_inner).retain(|own| *own != self.own);
     }
 }
 
@@ -107,19 +125,23 @@ async fn take_link(lock: &LockFile, deadline: Instant) -> Result<Link, LockError
     name.push(".lock");
     let path = PathBuf::from(name);
     let failed = |error: io::Error| LockError::Io { path: path.clone(), error };
-    let own = own_name(&lock.path);
-    let mut file = File::create(&own).map_err(failed)?;
+    let (own, mut file) = own_file(&lock.path).map_err(failed)?;
+    OWN.lock().unwrap_or_else(PoisonError::into_inner).push(own.clone());
     let link = Link { lock: path.clone(), own };
     // For people who wonder whose it is.
     writeln!(file, "{}", std::process::id()).map_err(failed)?;
+    let mut look = Instant::now();
     loop {
         match fs::hard_link(&link.own, &link.lock) {
             Ok(()) => return Ok(link),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                if let Some(why) = stale(&path) {
-                    tracing::warn!(lock = %path.display(), why, "breaking a stale lock");
-                    break_it(&path).map_err(failed)?;
-                    continue;
+                if Instant::now() >= look {
+                    look = Instant::now() + LOOK_EVERY;
+                    if let Some((node, why)) = stale(&path, SystemTime::now()) {
+                        tracing::warn!(lock = %path.display(), why, "breaking a stale lock");
+                        break_it(&path, node).map_err(failed)?;
+                        continue;
+                    }
                 }
             }
             Err(error) => return Err(failed(error)),
@@ -134,28 +156,61 @@ fn hostname() -> String {
 
 /// As the original names its own: host, thread, process. A number after the process keeps two buses of ours apart.
 fn own_name(path: &Path) -> PathBuf {
-    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let next = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let next = NEXT.fetch_add(1, Ordering::Relaxed);
     let folder = path.parent().unwrap_or(Path::new("/"));
     folder.join(format!("{}-rackfish.{}-{next}", hostname(), std::process::id()))
 }
 
+/// A new file of such a name: never one that is there already, which may be a lock of an earlier life's.
+fn own_file(path: &Path) -> io::Result<(PathBuf, File)> {
+    for _ in 0..MOST_NAMES {
+        let own = own_name(path);
+        match OpenOptions::new().write(true).create_new(true).open(&own) {
+            Ok(file) => return Ok((own, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+fn node(path: &Path) -> Option<Node> {
+    // Not what a link points to: the lock is the name's own file.
+    fs::symlink_metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
 fn same(one: &Path, other: &Path) -> bool {
-    let node = |path: &Path| fs::metadata(path).ok().map(|m| (m.dev(), m.ino()));
     node(one).is_some() && node(one) == node(other)
 }
 
-/// Why nobody can be holding it, if so.
-fn stale(lock: &Path) -> Option<String> {
-    let meta = fs::metadata(lock).ok()?;
+/// Why nobody can be holding it, if so, and which file it was that was looked at.
+fn stale(lock: &Path, now: SystemTime) -> Option<(Node, String)> {
+    let meta = fs::symlink_metadata(lock).ok()?;
+    let node = (meta.dev(), meta.ino());
+    // When it was linked, that is taken: the file itself may be older.
+    let taken = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(meta.ctime()).ok()?);
+    let age = now.duration_since(taken).ok()?;
+    if age < YOUNGEST {
+        return None;
+    }
+    let old = (age > STALE).then(|| format!("it is {} s old, and its holder can't be told", age.as_secs()));
     let folder = fs::read_dir(lock.parent()?).ok()?;
     let owner = folder.flatten().take(100_000).map(|entry| entry.path()).find(|path| path != lock && same(path, lock));
-    let owner = owner.and_then(|path| path.file_name()?.to_str().map(str::to_owned));
-    if let Some(pid) = owner.as_deref().and_then(|name| process(name, &hostname(), lock)) {
-        return gone(pid).then(|| format!("its holder, process {pid}, is gone"));
+    let Some(owner) = owner else { return Some((node, old?)) };
+    if OWN.lock().unwrap_or_else(PoisonError::into_inner).contains(&owner) {
+        return None; // another bus of this process
     }
-    let age = SystemTime::now().duration_since(meta.modified().ok()?).ok()?;
-    (age > STALE).then(|| format!("it is {} s old, and its holder can't be told", age.as_secs()))
+    let name = owner.file_name().and_then(|name| name.to_str());
+    let why = match name.and_then(|name| process(name, &hostname(), lock)) {
+        Some(pid) if u32::try_from(pid).is_ok_and(|pid| pid == std::process::id()) => {
+            Some(format!("its holder, process {pid}, was another with the id of this one"))
+        }
+        Some(pid) if gone(pid) => Some(format!("its holder, process {pid}, is gone")),
+        // That process may be another, which has got the id of one that died.
+        _ => old,
+    };
+    Some((node, why?))
 }
 
 /// The process in the name of a holder's file, if it is of this machine: `HOST-THREAD.PID`, then a hash of the lock's
@@ -187,17 +242,18 @@ fn gone(pid: i32) -> bool {
 }
 
 /// Taken aside first: what is removed is what was looked at, not a lock that another has just made.
-fn break_it(lock: &Path) -> io::Result<()> {
-    let node = fs::metadata(lock).map(|m| (m.dev(), m.ino()));
-    let aside = own_name(lock);
+fn break_it(lock: &Path, looked_at: Node) -> io::Result<()> {
+    if node(lock) != Some(looked_at) {
+        return Ok(()); // given back, or another's by now
+    }
+    // A free name: renaming a file onto another of its own names does nothing.
+    let free = (0..MOST_NAMES).map(|_| own_name(lock)).find(|name| node(name).is_none());
+    let aside = free.ok_or(io::ErrorKind::AlreadyExists)?;
     match fs::rename(lock, &aside) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other?,
     }
-    let moved = fs::metadata(&aside).map(|m| (m.dev(), m.ino()));
-    if let (Ok(was), Ok(is)) = (node, moved)
-        && was != is
-    {
+    if node(&aside) != Some(looked_at) {
         fs::hard_link(&aside, lock).ok(); // a third has it by now: then that one waits, too
     }
     fs::remove_file(aside)
@@ -239,42 +295,93 @@ mod tests {
     }
 
     /// A holder as the original makes it: a file that names it, and the link.
-    fn original(folder: &Path, pid: u32) {
+    fn original(folder: &Path, pid: u32) -> PathBuf {
         let path = folder.join("OpenDCRE.lock");
         let hash = python_hash(path.to_str().unwrap());
         let own = folder.join(format!("{}-7f3a2b40.{pid}{hash}", hostname()));
         fs::write(&own, "").unwrap();
-        fs::hard_link(own, folder.join("OpenDCRE.lock.lock")).unwrap();
+        let lock = folder.join("OpenDCRE.lock.lock");
+        fs::hard_link(own, &lock).unwrap();
+        lock
+    }
+
+    fn after(seconds: u64) -> SystemTime {
+        SystemTime::now() + Duration::from_secs(seconds)
     }
 
     #[tokio::test]
-    async fn a_lock_of_the_dead_is_broken() {
+    async fn a_lock_of_the_dead_is_broken_after_a_minute() {
         let folder = tempfile::tempdir().unwrap();
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = child.id();
         child.wait().unwrap();
-        original(folder.path(), pid);
-        Held::take(&lock(folder.path(), 2000)).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_lock_of_the_living_is_respected() {
-        let folder = tempfile::tempdir().unwrap();
-        original(folder.path(), std::process::id());
-        assert!(matches!(Held::take(&lock(folder.path(), 200)).await, Err(LockError::Held { .. })));
-        // Its holder gives it back.
-        fs::remove_file(folder.path().join("OpenDCRE.lock.lock")).unwrap();
+        let path = original(folder.path(), pid);
+        // It may live where we can't see it.
+        assert!(matches!(Held::take(&lock(folder.path(), 100)).await, Err(LockError::Held { .. })));
+        assert!(stale(&path, after(55)).is_none());
+        let (looked_at, why) = stale(&path, after(62)).unwrap();
+        assert!(why.contains("is gone"), "{why}");
+        break_it(&path, looked_at).unwrap();
         Held::take(&lock(folder.path(), 200)).await.unwrap();
     }
 
     #[tokio::test]
-    async fn a_lock_of_nobody_is_broken_when_it_is_old() {
+    async fn a_lock_of_the_living_is_respected_for_two_minutes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = original(folder.path(), std::os::unix::process::parent_id());
+        assert!(matches!(Held::take(&lock(folder.path(), 200)).await, Err(LockError::Held { .. })));
+        assert!(stale(&path, after(115)).is_none());
+        assert!(stale(&path, after(123)).is_some(), "its id may be another's by now");
+        // Its holder gives it back.
+        fs::remove_file(path).unwrap();
+        Held::take(&lock(folder.path(), 200)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn our_own_id_is_not_ourselves() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = original(folder.path(), std::process::id());
+        assert!(stale(&path, after(55)).is_none());
+        assert!(stale(&path, after(62)).is_some());
+        fs::remove_file(&path).unwrap();
+        let held = Held::take(&lock(folder.path(), 200)).await.unwrap();
+        assert!(stale(&path, after(1000)).is_none(), "we hold it");
+        drop(held);
+    }
+
+    #[test]
+    fn a_lock_of_nobody_is_broken_when_it_is_old() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("OpenDCRE.lock.lock");
         let file = File::create(&path).unwrap();
-        assert!(matches!(Held::take(&lock(folder.path(), 100)).await, Err(LockError::Held { .. })));
+        // The age of the file is not that of the lock.
         file.set_modified(SystemTime::now() - STALE - Duration::from_secs(1)).unwrap();
-        Held::take(&lock(folder.path(), 1000)).await.unwrap();
+        assert!(stale(&path, after(115)).is_none());
+        let (looked_at, _) = stale(&path, after(123)).unwrap();
+        // Another was quicker: its lock stays.
+        fs::rename(&path, folder.path().join("old")).unwrap();
+        fs::write(&path, "another's").unwrap();
+        break_it(&path, looked_at).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "another's");
+        let (looked_at, _) = stale(&path, after(123)).unwrap();
+        break_it(&path, looked_at).unwrap();
+        assert_eq!(names(folder.path()), ["old"]);
+    }
+
+    #[test]
+    fn what_an_earlier_life_left_is_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("OpenDCRE.lock");
+        let (own, _) = own_file(&path).unwrap();
+        let (_, number) = own.to_str().unwrap().rsplit_once('-').unwrap();
+        let number: u32 = number.parse().unwrap();
+        for next in 1..20 {
+            let left = own.to_str().unwrap().replace(&format!("-{number}"), &format!("-{}", number + next));
+            fs::write(left, "left").unwrap();
+        }
+        let (new, _) = own_file(&path).unwrap();
+        assert_eq!(fs::read_to_string(new).unwrap(), "");
+        assert_eq!(names(folder.path()).len(), 21);
     }
 
     #[test]

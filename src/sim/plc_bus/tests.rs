@@ -27,11 +27,17 @@ impl Master {
     }
 
     fn run(&mut self, request: Request) -> Result<Vec<Frame>, BusError> {
+        // The original's master asks for an answer again with `?`, as its emulator's files expect; ours never does.
+        let asks = self.quirks == Quirks::COMPAT && !request.is_scan();
         let mut exchange = Exchange::new(request, self.quirks, 3);
-        let mut coming = Vec::new();
+        let (mut coming, mut again) = (Vec::new(), false);
         loop {
             match exchange.next(&mut self.numbers) {
-                Step::Send { bytes, discard } => {
+                Step::Send { mut bytes, discard } => {
+                    if std::mem::replace(&mut again, asks) {
+                        let frame = Frame::decode(&bytes).unwrap();
+                        bytes = Frame { data: b"?".to_vec(), ..frame }.encode().unwrap();
+                    }
                     self.sent += 1;
                     if discard {
                         coming.clear();

@@ -237,8 +237,7 @@ impl Request {
         matches!(self, Self::Scan { .. } | Self::ScanAll { .. })
     }
 
-    /// Whether carrying it out twice differs from once, so that a board must not be asked to answer again: `?` makes
-    /// some boards carry out the command once more.
+    /// Whether carrying it out twice may differ from once: it is never sent again.
     pub fn changes_something(&self) -> bool {
         match self {
             Self::Power { word, .. } => *word != PowerWord::Status,

@@ -2,10 +2,12 @@
 //!
 //! A driver carries out the [`Step`]s and tells what it hears:
 //!
-//! * An answer that is bad is asked for again with `?`, a new number each time, at most `retry_limit` times; silence ends
-//!   the exchange. `?` may make a board carry out its last command again: see [`Repeat::Never`].
+//! * After a bad answer the request itself is sent again, with a new number each time, at most `retry_limit` times; silence
+//!   ends the exchange. What changes something is never sent again.
+//! * `?`, by which the original asks for an answer again, is never sent. To a board it means the last command that it has
+//!   heard, which some carry out once more: after a read that it has not heard, that may be a power command.
 //! * A scan ends with silence. When any of its frames is bad, all is thrown away, and the same frame is sent again after a
-//!   pause, with the same number; a broadcast one with SHUFFLE. After a broadcast scan that went well, SAVE is sent.
+//!   pause, with the same number; a broadcast one with SHUFFLE. Noise is bad, too: it may have been a device. After a broadcast scan that went well, SAVE is sent.
 
 use std::time::Duration;
 
@@ -23,17 +25,8 @@ const MAX_SCAN: usize = 4096;
 const MAX_BYTES: usize = 8 * super::MAX_FRAME;
 /// The same for a scan.
 const MAX_SCAN_BYTES: usize = MAX_SCAN * 32;
-/// How often a bad answer is asked for again, or a scan is sent in all.
+/// How often a request is sent again after a bad answer, or a scan is sent in all.
 pub const RETRY_LIMIT: u8 = 3;
-
-/// What to do about a bad answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeat {
-    /// Ask for it with `?`.
-    Ask,
-    /// Nothing: the command must not be carried out twice.
-    Never,
-}
 
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +52,7 @@ pub enum BusError {
     /// Nothing came.
     #[error("no answer")]
     Silent,
-    /// What came was bad, and was not asked for again.
+    /// What came was bad, and the request must not be sent again.
     #[error("the answer is bad: {0}")]
     Bad(FrameError),
     /// What came was bad, and so was what came when it was asked for again.
@@ -76,6 +69,14 @@ pub enum BusError {
     /// A board scan brought devices of other boards alone.
     #[error("another board answers: {0:08x}")]
     Foreign(u32),
+    /// A device of a scan has no type.
+    #[error("the scan has an entry without a type: board {board:08x}, device {device:04x}")]
+    NoType {
+        /// Its board.
+        board: u32,
+        /// Its number.
+        device: u16,
+    },
     /// Bytes come and come.
     #[error("the line does not fall silent")]
     Babble,
@@ -96,7 +97,6 @@ enum Stage {
 #[derive(Debug)]
 pub struct Exchange {
     request: Request,
-    repeat: Repeat,
     quirks: Quirks,
     retry_limit: u8,
     stage: Stage,
@@ -107,20 +107,18 @@ pub struct Exchange {
     bytes: usize,
     frames: Vec<Frame>,
     foreign: Option<u32>,
-    /// The scan to repeat, or `?` to send.
+    /// Why the request is to be sent again.
     bad: Option<FrameError>,
     outcome: Option<BusError>,
 }
 
 impl Exchange {
-    /// `retry_limit`: how often a bad answer is asked for again, and how often a scan is sent in all.
+    /// `retry_limit`: how often a request is sent again after a bad answer, and how often a scan is sent in all.
     pub fn new(request: Request, quirks: Quirks, retry_limit: u8) -> Self {
-        let repeat = if request.changes_something() { Repeat::Never } else { Repeat::Ask };
         let frame = request.frame(0);
         let receiver = Receiver::new(quirks, None);
         Self {
             request,
-            repeat,
             quirks,
             retry_limit,
             stage: Stage::Begin,
@@ -133,12 +131,6 @@ impl Exchange {
             bad: None,
             outcome: None,
         }
-    }
-
-    /// What a bad answer leads to, in place of the default: commands that change something are never repeated.
-    #[must_use]
-    pub fn repeat(self, repeat: Repeat) -> Self {
-        Self { repeat, ..self }
     }
 
     /// What is to be done next.
@@ -157,7 +149,6 @@ impl Exchange {
                 }
                 Some(_) => {
                     self.frame.sequence = numbers.take();
-                    self.frame.data = b"?".to_vec();
                     self.sent = self.sent.saturating_add(1);
                     self.send(!self.quirks.has(Quirk::Q17))
                 }
@@ -224,7 +215,12 @@ impl Exchange {
         if self.stage != Stage::Listening || self.bad.is_some() {
             return;
         }
-        if let Some(Heard::Bad(error)) = self.receiver.silence() {
+        match self.receiver.silence() {
+            Some(Heard::Bad(error)) => return self.spoilt(error),
+            Some(Heard::Frame(frame)) => return self.answered(frame),
+            None => {}
+        }
+        if let Some(error) = self.receiver.dropped().filter(|_| self.request.is_scan()) {
             return self.spoilt(error);
         }
         if self.request.is_scan() && !self.frames.is_empty() {
@@ -236,7 +232,7 @@ impl Exchange {
         }
         self.end(Some(match self.foreign {
             Some(board) => BusError::Foreign(board),
-            None if self.sent > 1 && !self.request.is_scan() => BusError::RetrySilent,
+            None if self.sent > 1 => BusError::RetrySilent,
             None => BusError::Silent,
         }));
     }
@@ -258,6 +254,9 @@ impl Exchange {
             self.foreign = Some(frame.board);
             return;
         }
+        if frame.data.is_empty() {
+            return self.end(Some(BusError::NoType { board: frame.board, device: frame.device }));
+        }
         if self.frames.len() >= MAX_SCAN {
             return self.end(Some(BusError::Babble));
         }
@@ -270,7 +269,7 @@ impl Exchange {
             let times = self.sent.saturating_sub(1);
             self.outcome = Some(BusError::BadAgain { times, error });
             self.bad = Some(error);
-        } else if self.repeat == Repeat::Never {
+        } else if self.request.changes_something() {
             self.end(Some(BusError::Bad(error)));
         } else if self.sent > self.retry_limit {
             self.end(Some(BusError::BadAgain { times: self.sent.saturating_sub(1), error }));

@@ -25,7 +25,7 @@ pub mod reply;
 mod tests;
 
 pub use command::{BootWord, DeviceType, PowerWord, Request};
-pub use exchange::{BusError, Exchange, RETRY_LIMIT, Repeat, Step};
+pub use exchange::{BusError, Exchange, RETRY_LIMIT, Step};
 pub use frame::{Frame, FrameError, MAX_DATA, MAX_FRAME, MIN_FRAME};
 pub use quirks::{Quirk, Quirks};
 pub use receiver::{Heard, Receiver};

@@ -11,7 +11,7 @@ pub enum Quirk {
     Q14,
     /// A frame cut short counts as silence, in place of being asked for once more.
     Q16,
-    /// What has come in is not thrown away before `?`.
+    /// What has come in is not thrown away before a request is sent again.
     Q17,
     /// What a board scan brings is taken from any board, and any board id is taken.
     Q18,

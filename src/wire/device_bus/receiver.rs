@@ -23,7 +23,9 @@ pub struct Receiver {
     bytes: Vec<u8>,
     /// Something was rejected, and what follows it may still be a frame.
     rejected: Option<FrameError>,
-    /// What was rejected before the last frame.
+    /// Bytes that can begin no frame were dropped: noise, or a frame whose first two bytes were changed.
+    dropped: Option<FrameError>,
+    /// What was rejected or dropped before the last frame.
     skipped: Option<FrameError>,
     /// a stale frame was read, and the next one is appended to it.
     poisoned: bool,
@@ -46,29 +48,51 @@ impl Receiver {
         self.parse()
     }
 
-    /// What was rejected right before the frame that was told last: noise, or another frame that was spoilt.
+    /// What was rejected or dropped right before the frame that was told last: noise, or another frame that was spoilt.
     pub fn skipped(&self) -> Option<FrameError> {
         self.skipped
     }
 
-    /// Nothing more came for as long as one may wait. What is left is no frame.
+    /// What was dropped since the last frame, noise included.
+    pub fn dropped(&self) -> Option<FrameError> {
+        self.dropped
+    }
+
+    /// Nothing more came for as long as one may wait. What is left is no frame, but one may be hidden in it: noise that
+    /// looks like a header claims what follows it.
     pub fn silence(&mut self) -> Option<Heard> {
         let cut = !self.bytes.is_empty() && !self.quirks.has(Quirk::Q16);
+        let cut = cut.then_some(FrameError::Short);
+        let rejected = self.rejected.or(cut).or(self.dropped.filter(|error| *error == FrameError::Length));
+        // A byte less each time, and at most a frame is held.
+        while !self.bytes.is_empty() && !self.quirks.has(Quirk::Q23) {
+            self.bytes.remove(0);
+            self.rejected = self.rejected.or(Some(FrameError::Short));
+            if let Some(Heard::Frame(frame)) = self.parse() {
+                return Some(Heard::Frame(frame));
+            }
+        }
         self.bytes.clear();
         self.poisoned = false;
-        self.rejected.take().or(cut.then_some(FrameError::Short)).map(Heard::Bad)
+        self.rejected = None;
+        rejected.map(Heard::Bad)
     }
 
     fn parse(&mut self) -> Option<Heard> {
         loop {
             let start = self.bytes.iter().position(|byte| *byte == HEADER).unwrap_or(self.bytes.len());
             self.bytes.drain(..start);
+            if start > 0 && !self.quirks.has(Quirk::Q23) {
+                self.dropped = self.dropped.or(Some(FrameError::Header));
+            }
             let [_, rest @ ..] = self.bytes.as_slice() else {
                 // Noise alone, or nothing that could still be a frame after what was rejected.
                 return self.rejected.take().map(Heard::Bad);
             };
             let length = *rest.first()?;
             if length < LEAST_LENGTH && !self.quirks.has(Quirk::Q23) {
+                // Not told at once: what follows may be the answer.
+                self.dropped = Some(FrameError::Length);
                 self.bytes.remove(0);
                 continue;
             }
@@ -96,7 +120,8 @@ impl Receiver {
                     self.bytes.drain(..size);
                 }
                 Ok(frame) => {
-                    self.skipped = self.rejected.take();
+                    let dropped = self.dropped.take();
+                    self.skipped = self.rejected.take().or(dropped);
                     self.bytes.drain(..size);
                     return Some(Heard::Frame(frame));
                 }

@@ -65,12 +65,12 @@ fn exchange(request: Request, quirks: Quirks) -> Exchange {
 }
 
 #[test]
-fn a_bad_answer_is_asked_for_again() {
+fn after_a_bad_answer_a_read_is_sent_again() {
     for quirks in [Quirks::STRICT, Quirks::COMPAT] {
         let mut line = Line::new(vec![bad(1, "656"), good(2, "656")]);
         let answer = line.run(exchange(read(), quirks)).unwrap();
         assert_eq!(answer[0].data, b"656");
-        assert_eq!(line.sent[1].0, Frame { data: b"?".to_vec(), ..read().frame(2) }.encode().unwrap());
+        assert_eq!(line.sent[1].0, read().frame(2).encode().unwrap(), "never `?`");
         assert_eq!(line.sent[1].1, quirks == Quirks::STRICT, "strict throws away what came in");
         // Three retries at most.
         let mut line = Line::new(vec![bad(1, "656"), bad(2, "656"), bad(3, "656"), bad(4, "656"), good(5, "656")]);
@@ -177,6 +177,50 @@ fn a_board_scan() {
     assert_eq!(line.run(scan()), Err(BusError::Foreign(2)));
     let mut line = Line::new(vec![found(1, 2, 1)]);
     assert!(line.run(exchange(Request::Scan { board: 1 }, Quirks::COMPAT)).is_ok());
+}
+
+#[test]
+fn a_scan_whose_entry_is_spoilt_is_sent_again() {
+    let scan = || exchange(Request::Scan { board: 1 }, Quirks::STRICT);
+    let all = || [found(1, 1, 1), found(1, 1, 2), found(1, 1, 3)].concat();
+    // Whichever byte of whichever entry is changed: none is missed.
+    for entry in 0..3 {
+        let size = found(1, 1, 1).len();
+        for at in 0..size {
+            for value in [0_u8, 3, 8] {
+                let mut bytes = all();
+                if bytes[entry * size + at] == value {
+                    continue;
+                }
+                bytes[entry * size + at] = value;
+                let mut line = Line::new(vec![bytes, all()]);
+                let frames = line.run(scan()).map(|frames| frames.len());
+                assert_eq!((frames, line.sent.len()), (Ok(3), 2), "entry {entry}, byte {at}: {value}");
+            }
+        }
+    }
+    // The line was not dead a moment ago.
+    let mut line = Line::new(vec![bad(1, "x"), Vec::new()]);
+    assert_eq!(line.run(scan()), Err(BusError::RetrySilent));
+    // A device of no type is no device.
+    let none = Frame { sequence: 1, kind: 0x9c, board: 1, device: 2, data: Vec::new() }.encode().unwrap();
+    let mut line = Line::new(vec![[found(1, 1, 1), none].concat()]);
+    assert_eq!(line.run(scan()), Err(BusError::NoType { board: 1, device: 2 }));
+}
+
+#[test]
+fn an_answer_that_noise_has_claimed() {
+    for noise in [[1_u8, 0xff].as_slice(), &[1, 0x20], &[1, 0xff, 1, 0x40], &[1, 2, 3], &[1, 1, 0xff, 7]] {
+        for request in [read(), Request::Power { at: (1, 1), word: PowerWord::On }] {
+            let mut line = Line::new(vec![[noise, &good(1, "656")].concat()]);
+            let answer = line.run(exchange(request, Quirks::STRICT)).unwrap();
+            assert_eq!((answer[0].data.as_slice(), line.sent.len()), (b"656".as_slice(), 1), "{noise:?}");
+        }
+    }
+    let mut short = good(1, "656");
+    short[1] = 3;
+    let mut line = Line::new(vec![short, good(2, "656")]);
+    assert!(line.run(exchange(read(), Quirks::STRICT)).is_ok(), "a length that none can have is no silence");
 }
 
 #[test]
