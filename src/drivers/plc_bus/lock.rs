@@ -130,13 +130,13 @@ async fn take_link(lock: &LockFile, deadline: Instant) -> Result<Link, LockError
     let link = Link { lock: path.clone(), own };
     // For people who wonder whose it is.
     writeln!(file, "{}", std::process::id()).map_err(failed)?;
-    let mut look = Instant::now();
+    let mut next_check = Instant::now();
     loop {
         match fs::hard_link(&link.own, &link.lock) {
             Ok(()) => return Ok(link),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                if Instant::now() >= look {
-                    look = Instant::now() + LOOK_EVERY;
+                if Instant::now() >= next_check {
+                    next_check = Instant::now() + LOOK_EVERY;
                     if let Some((node, why)) = stale(&path, SystemTime::now()) {
                         tracing::warn!(lock = %path.display(), why, "breaking a stale lock");
                         break_it(&path, node).map_err(failed)?;
