@@ -99,9 +99,6 @@ def main() -> int:
         return checks.status()
     checks.run("form", lambda: cargo("fmt", "--check", "--", *touched))
     checks.run("builds", lambda: cargo("build", "--locked", "--bin", "rackfish"))
-    with checks.check("tests"):
-        said = cargo("test", "--locked", "--lib", f"resources::{Path(sample.path).stem}::")
-        expect("test result: ok. 1 passed" in said, "its test did not run")
     os.environ["RACKFISH_BIN"] = str(TREE / "target/debug/rackfish")
     validate(checks, sample)
     return checks.status()
