@@ -164,7 +164,9 @@ class Walk:
         with self.check("spoilt-reading"):
             self.boards.heard.clear()
             self.boards.spoil += ["R", "P?"]
-            until(lambda: sum(said.endswith(" ?") for said in self.boards.heard), lambda n: n >= 2, 10, "retries")
+            until(lambda: list(self.boards.spoil), [], 10, "answers that are still to be spoilt")
+            # It is read again; to `?` some boards would carry out their last command once more.
+            expect(not any(said.endswith(" ?") for said in self.boards.heard), f"asked to answer again: {self.boards.heard}")
             equal(self.shown("n1"), ("On", "read"), "power")
 
     def broken(self) -> None:
@@ -225,7 +227,9 @@ class Walk:
             owner = LOCK.with_name(f"{socket.gethostname()}-7f00.{dead.pid}-1")
             owner.write_text("")
             until(lambda: linked(owner, held), True, 5, "lock", pause=0.001)
-            equal(self.reset("own", "ForceOff").status, 204, "status")
+            # Its process may be another machine's or container's: a minute is left to it.
+            equal(self.reset("own", "ForceOff").status, 503, "status at first")
+            until(lambda: self.reset("own", "ForceOff").status, 204, 90, "status", pause=2)
             expect("stale lock" in self.service.log.read_text(), "the log says nothing about it")
         with self.check("lock.tty-is-free"):
             # Between two exchanges the line is anybody's.
